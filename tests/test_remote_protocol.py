@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import os
 import pickle
+import select
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,16 @@ from anyjob.ledger.encoding import encode_resources
 from anyjob.orders import Order
 from anyjob.outcome import KeptByBackend
 from anyjob.remote import frames, packing, pickle_inspection
-from anyjob.remote.messages import INLINE, LARGEST, JobIds, Missing, RemoteObservation, RemoteOutcome
+from anyjob.remote.messages import (
+    INLINE,
+    LARGEST,
+    Data,
+    JobIds,
+    Missing,
+    Put,
+    RemoteObservation,
+    RemoteOutcome,
+)
 from anyjob.resources import Resources
 from anyjob.runtime.recording.content_store import ContentStore
 
@@ -33,12 +43,42 @@ def test_messages_come_out_as_they_went_in_however_they_are_cut() -> None:
         (2, "ping", None),
         (0, "changed", {"ids": []}),
     ]
-    stream = b"".join(frames.encode(*each) for each in sent)
+    stream = b"".join(bytes(part) for each in sent for part in frames.encode(*each))
     for size in (1, 3, 7, len(stream)):
         reader = frames.FrameReader()
         found = [m for at in range(0, len(stream), size) for m in reader.feed(stream[at : at + size])]
         assert [frames.decode(m)[:2] for m in found] == [each[:2] for each in sent]
         assert frames.decode_body(frames.decode(found[0])[2], JobIds) == JobIds("local", [ID])
+
+
+def test_large_data_come_out_as_they_went_in_and_are_not_copied_before_they_go() -> None:
+    data = os.urandom(300_000)
+    sent: list[tuple[int, str, Any]] = [
+        (1, "put", Put("a" * 64, 7, last=True, data=memoryview(data))),
+        (2, "ok", Data(data=memoryview(b""))),
+        (3, "ok", Data(9, data=memoryview(data[:100_000]))),
+    ]
+    kinds = (Put, Data, Data)
+    encoded = [frames.encode(*each) for each in sent]
+    assert encoded[0][1].obj is data  # type: ignore[union-attr]
+    assert [msgspec.msgpack.decode(head[4:] + data) for head, data in encoded] == [
+        list(msgspec.to_builtins(each, builtin_types=(memoryview,))) for each in sent
+    ], "msgpack, as whoever else writes it"
+    stream = b"".join(bytes(part) for message in encoded for part in message)
+    reader, writer = os.pipe()
+    found: list[bytes | bytearray] = []
+    frame_reader = frames.FrameReader()
+    for at in range(0, len(stream), 50_000):
+        os.write(writer, stream[at : at + 50_000])
+        while select.select([reader], [], [], 0)[0]:
+            found += frame_reader.read(reader)
+    os.close(writer)
+    with pytest.raises(EOFError):
+        list(frame_reader.read(reader))
+    os.close(reader)
+    came = [frames.decode(message) for message in found]
+    bodies = [frames.decode_body(body, kind) for (_, _, body), kind in zip(came, kinds, strict=True)]
+    assert [(*one[:2], body) for one, body in zip(came, bodies, strict=True)] == sent
 
 
 @pytest.mark.parametrize(
@@ -199,7 +239,7 @@ def test_a_body_is_hashed_as_it_comes_in_any_order_and_one_with_a_hole_is_none(
     monkeypatch.setattr(os, "pread", note)
     for offset in (0, 20, 10):
         store.put(sha256, offset, data[offset : offset + 10], last=False, channel=1)
-    assert sum(read) == 30
+    assert sum(read) == 10, "that of the part which came before its turn"
     store.put(sha256, 0, data[:10], last=False, channel=1)  # who sends it anew begins anew
     with pytest.raises(SpecError, match="has not come as it was"):
         store.put(sha256, 20, data[20:], last=True, channel=1)

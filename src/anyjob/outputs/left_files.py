@@ -113,13 +113,14 @@ class LeftFiles:
         if not os.path.isfile(path):
             raise JobError(f"{path!r}, which {called} has left, is no file: name the files in it")
         try:
-            with open(path, "rb") as stream:
-                stream.seek(max(0, offset))
-                return Part(stream.read(CHUNK), os.fstat(stream.fileno()).st_size)
+            with open(path, "rb", buffering=0) as stream:
+                return Part(
+                    os.pread(stream.fileno(), CHUNK, max(0, offset)), os.fstat(stream.fileno()).st_size
+                )
         except OSError as error:
             raise JobError(f"{path!r}, which {called} has left, cannot be read: {error.strerror}") from error
 
-    def chunks(self, name: str) -> Iterator[bytes]:
+    def chunks(self, name: str) -> Iterator[bytes | memoryview]:
         """Yield one in parts, at least one; the errors are those of `read`."""
         offset = 0
         while True:

@@ -192,12 +192,17 @@ class Modules(msgspec.Struct):
     names: list[str]
 
 
-class Put(msgspec.Struct):
+class WithData(msgspec.Struct, kw_only=True):
+    """What holds many bytes: they come last of its fields, so that they can be sent as they are."""
+
+    data: memoryview  # of the message: it is not copied
+
+
+class Put(WithData):
     """A part of a body; the last one has ``last``."""
 
     sha256: str
     offset: int
-    data: bytes
     last: bool = False
 
 
@@ -273,10 +278,9 @@ class Missing(msgspec.Struct):
     names: list[str]
 
 
-class Data(msgspec.Struct):
+class Data(WithData):
     """A part of what was asked for; ``total`` is the size of all, where that is known."""
 
-    data: bytes
     total: int | None = None
 
 

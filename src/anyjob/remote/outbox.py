@@ -25,16 +25,16 @@ class Outbox:
         self._descriptor, self._broken = descriptor, broken
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
-        self._held: deque[bytes] = deque()
+        self._held: deque[bytes | memoryview] = deque()
         self._changed = threading.Condition(threading.Lock())
         self._is_closed = self._is_writing = False
 
-    def put(self, message: bytes) -> None:
-        """Have a message written after those before it."""
+    def put(self, message: bytes, data: bytes | memoryview = b"") -> None:
+        """Have a message written after those before it, and data of it that follow; these are not copied."""
         with self._changed:
             if self._is_closed:
                 return
-            if not self._held and len(message) <= AT_ONCE and self._can_write():
+            if not (self._held or data) and len(message) <= AT_ONCE and self._can_write():
                 try:
                     message = message[os.write(self._descriptor, message) :]
                 except OSError:
@@ -42,6 +42,8 @@ class Outbox:
                     self._broken()
             if message:
                 self._held.append(message)
+                if data:
+                    self._held.append(data)
                 self._changed.notify()
 
     def _can_write(self) -> bool:

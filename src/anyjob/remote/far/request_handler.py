@@ -278,17 +278,17 @@ class RequestHandler:
         if asked.what in ("stdout", "stderr"):
             if asked.attempt:
                 read = job_logs.reader(job, asked.what, attempt=asked.attempt)
-                return Data(read(max(0, asked.offset))[:size])
+                return _data(read(max(0, asked.offset))[:size])
             data = job.backend().logs(job._record.ticket(), asked.what, max(0, asked.offset))
-            return Data(data[:size])
+            return _data(data[:size])
         if asked.what == "file":
             part = job.backend()._left(job).read(os.fsdecode(asked.name), max(0, asked.offset))
-            return Data(part.data[:size], part.size)
+            return _data(part.data[:size], part.size)
         if asked.what == "names":
             value = b"".join(os.fsencode(name) + b"\0" for name in job.backend()._left(job).names())
         else:
             value = self._value_of(job)
-        return Data(value[asked.offset : asked.offset + size], len(value))
+        return _data(value[asked.offset : asked.offset + size], len(value))
 
     def attempts(self, asked: JobIds) -> Attempts:
         """Tell what came of the attempts of a job that were followed by others."""
@@ -383,6 +383,10 @@ def _by_backend(jobs: Sequence[TaskJob]) -> dict[Any, list[TaskJob]]:
 
 def _asked(backend: Any, jobs: Sequence[TaskJob]) -> None:
     backend._tracker.ask_all([job._record for job in jobs])
+
+
+def _data(data: bytes, total: int | None = None) -> Data:
+    return Data(total, data=memoryview(data))
 
 
 def _can_import(name: str) -> bool:

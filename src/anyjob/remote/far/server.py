@@ -10,6 +10,8 @@ import threading
 import time
 from typing import Any
 
+import msgspec
+
 from anyjob import __version__
 from anyjob.errors import AnyjobError
 from anyjob.remote import frames
@@ -19,7 +21,6 @@ from anyjob.remote.outbox import Outbox
 TOGETHER = 0.02
 """Seconds for which changes are gathered, so that many at a time are one message."""
 THREADS = 8
-_READ = 1 << 16  # what a pipe holds: for more, each read would map memory of its own
 
 
 def serve(patience: float) -> None:
@@ -58,7 +59,7 @@ class Server:
         self._has_changed = threading.Event()
         self._lock = threading.Lock()
         self._handler: Any = None
-        self._requests: queue.SimpleQueue[tuple[int, str, bytes]] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[tuple[int, str, msgspec.Raw]] = queue.SimpleQueue()
 
     def run(self) -> None:
         """Serve, until the other end has gone, or says nothing for long."""
@@ -72,13 +73,12 @@ class Server:
             if not select.select([self._reader], [], [], self._patience)[0]:
                 return
             try:
-                data = os.read(self._reader, _READ)
-                for message in messages.feed(data):
+                for message in messages.read(self._reader):
                     self._take(*frames.decode(message))
+            except EOFError:
+                return
             except (OSError, frames.NotOurs) as error:
                 print(f"anyjob serve: {error}", file=sys.stderr, flush=True)
-                return
-            if not data:
                 return
 
     def _hello(self) -> Hello:
@@ -120,7 +120,7 @@ class Server:
 
     # --- requests ---------------------------------------------------------------------------------
 
-    def _take(self, number: int, word: str, body: bytes) -> None:
+    def _take(self, number: int, word: str, body: msgspec.Raw) -> None:
         if word == "ping":
             self._say(number, "ok", None)
         else:
@@ -130,7 +130,7 @@ class Server:
         while True:
             self._do(*self._requests.get())
 
-    def _do(self, number: int, word: str, body: bytes) -> None:
+    def _do(self, number: int, word: str, body: msgspec.Raw) -> None:
         from anyjob.remote.far.request_handler import failure
 
         try:
@@ -148,7 +148,7 @@ class Server:
             message = frames.encode(number, word, body)
         except UnicodeEncodeError as error:  # text of an engine that is no text
             message = frames.encode(number, "error", Failure("fault", f"it cannot be told: {error.reason}"))
-        self._outbox.put(message)
+        self._outbox.put(*message)
 
     # --- changes ----------------------------------------------------------------------------------
 

@@ -375,8 +375,7 @@ class RemoteBackend(TaskBackend):
     def attempt_logs(self, ticket: Ticket, stream: str, attempt: int, offset: int) -> bytes:
         """Read what an attempt has left there."""
         asked = Read(self.options.backend, ticket.job_id, stream, offset, CHUNK, attempt=attempt)
-        data: bytes = self._connection.ask("read", asked).data
-        return data
+        return bytes(self._connection.ask("read", asked).data)
 
     def fetch_value(self, ticket: Ticket, kept: str) -> bytes:
         """Fetch a result that was too large to be told with the others."""

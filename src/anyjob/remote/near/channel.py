@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import select
@@ -28,7 +29,7 @@ from anyjob.errors import (
 )
 from anyjob.process.reporting import report
 from anyjob.remote import frames
-from anyjob.remote.messages import MAGIC, PROTOCOL, REQUESTS, Changed, Failure, Hello
+from anyjob.remote.messages import CHUNK, MAGIC, PROTOCOL, REQUESTS, Changed, Failure, Hello
 from anyjob.remote.outbox import Outbox
 from anyjob.text.printable import printable
 
@@ -125,6 +126,10 @@ class Channel:
         except OSError as error:
             raise BackendError(f"cannot start {argv[0]}: {error.strerror or error}") from error
         assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        for pipe in (self._child.stdin, self._child.stdout):
+            with suppress(OSError):  # there is a limit to what all of a user's pipes hold
+                fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, CHUNK)
         self._outbox = Outbox(os.dup(self._child.stdin.fileno()), lambda: None)  # who reads hears of its end
         self._child.stdin.close()
         self._is_read = False
@@ -153,7 +158,7 @@ class Channel:
 
     # --- opening --------------------------------------------------------------------------------
 
-    def _open(self, deadline: float) -> list[bytes]:
+    def _open(self, deadline: float) -> list[bytes | bytearray]:
         """Wait for the magic line and the hello, without writing a word; return what came after.
 
         Raises:
@@ -235,7 +240,7 @@ class Channel:
             self._number += 1
             number = self._number
             self._waiting[number] = word, answer
-        self._outbox.put(frames.encode(number, word, body))
+        self._outbox.put(*frames.encode(number, word, body))
         return answer
 
     def ask(self, word: str, body: Any) -> Any:
@@ -247,7 +252,7 @@ class Channel:
         """
         return answered(self.send(word, body))
 
-    def _take(self, message: bytes) -> None:
+    def _take(self, message: bytes | bytearray) -> None:
         number, word, body = frames.decode(message)
         self._heard = True
         if number == 0:
@@ -268,15 +273,17 @@ class Channel:
 
     # --- threads --------------------------------------------------------------------------------
 
-    def _read(self, messages: Sequence[bytes]) -> None:
+    def _read(self, messages: Sequence[bytes | bytearray]) -> None:
         assert self._child.stdout is not None
         descriptor = self._child.stdout.fileno()
         try:
             for message in messages:
                 self._take(message)
-            while data := os.read(descriptor, _READ):
-                for message in self._frames.feed(data):
+            while True:
+                for message in self._frames.read(descriptor):
                     self._take(message)
+        except EOFError:
+            pass
         except Exception as error:  # it ends the connection, and all who wait are told
             if not self._closed:
                 report("the connection to %s is given up: %s", self.hello.host, in_words(error))

@@ -36,15 +36,17 @@ class FarFiles(LeftFiles):
         asked = Read(self._there, self._job.job_id(), "file", offset, CHUNK, os.fsencode(name))
         with _about_a_file():
             answer = self._connection.ask("read", asked)
-        return Part(answer.data, answer.total or 0)
+        return Part(bytes(answer.data), answer.total or 0)
 
-    def chunks(self, name: str) -> Iterator[bytes]:
+    def chunks(self, name: str) -> Iterator[bytes | memoryview]:
         """Read one there."""
         with _about_a_file():
             yield from parts(self._connection, self._there, self._job.job_id(), "file", os.fsencode(name))
 
 
-def parts(connection: Connection, there: str, job_id: str, what: str, name: bytes = b"") -> Iterator[bytes]:
+def parts(
+    connection: Connection, there: str, job_id: str, what: str, name: bytes = b""
+) -> Iterator[memoryview]:
     """Yield what a job has left in parts, of which some are on their way at a time.
 
     Args:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-import io
+import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, BinaryIO
+from typing import Any
 
 from anyjob.errors import AnyjobError, BackendError, BackendUnavailableError, JobRejectedError, StateError
 from anyjob.ledger.encoding import encode_resources
@@ -234,18 +234,19 @@ class Handover:
             if data is None:
                 continue  # not asked for
             if isinstance(data, bytes):
-                self._send_parts(sha256, io.BytesIO(data), len(data))
+                self._send_parts(sha256, functools.partial(_part_of, data), len(data))
                 continue
             try:
                 with open_private(data) as stream:
-                    self._send_parts(sha256, stream, os.fstat(stream.fileno()).st_size)
+                    read = functools.partial(_read_part, stream.fileno())
+                    self._send_parts(sha256, read, os.fstat(stream.fileno()).st_size)
             except OSError as error:
                 raise StateError(f"a file that goes with a job cannot be read: {error}") from error
 
-    def _send_parts(self, sha256: str, stream: BinaryIO, size: int) -> None:
+    def _send_parts(self, sha256: str, read: Callable[[int], memoryview], size: int) -> None:
         channel, sent = self._connection.channel(), deque[Future[Any]]()
         for offset in range(0, size, CHUNK):
-            part = Put(sha256, offset, stream.read(CHUNK), last=offset + CHUNK >= size)
+            part = Put(sha256, offset, offset + CHUNK >= size, data=read(offset))
             while sent and (part.last or len(sent) >= WINDOW):
                 answered(sent.popleft())  # all before the last one: several threads write them there
             sent.append(channel.send("put", part))
@@ -255,6 +256,14 @@ class Handover:
 
 class _MissingModules(JobRejectedError):
     """What a call needs cannot be imported there."""
+
+
+def _part_of(data: bytes, offset: int) -> memoryview:
+    return memoryview(data)[offset : offset + CHUNK]
+
+
+def _read_part(descriptor: int, offset: int) -> memoryview:
+    return memoryview(os.pread(descriptor, CHUNK, offset))
 
 
 def _with_variables(order: Order, variables: Mapping[str, str]) -> Order:

@@ -16,7 +16,6 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from anyjob.errors import SpecError, StateError
 from anyjob.ledger.file.statedir import cannot_write
@@ -29,7 +28,7 @@ LARGE = 1 << 20
 UNUSED = 3600.0
 """Seconds for which what no job needs is kept after it was last taken, sent or asked for."""
 _HASH = re.compile(r"[0-9a-f]{64}")
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18  # what the caches of a processor hold: several do something with each
 _KEPT = 0o400  # all jobs read the same file: one that writes to its /dev/stdin would change it for all
 
 
@@ -61,7 +60,7 @@ class ContentStore:
                 return file
             return File(file.path, sha256=self._keep(io.BytesIO(file.content)))
         try:
-            stream = open(file.path, "rb")  # noqa: SIM115 - it is closed below
+            stream = open(file.path, "rb", buffering=0)  # noqa: SIM115 - it is closed below
         except OSError:
             return file.taken()  # which says why not
         with stream:
@@ -85,16 +84,16 @@ class ContentStore:
         """
         return File(file.path, self.load(file.sha256)) if file.sha256 else file.taken()
 
-    def _keep(self, source: BinaryIO, *, anew: bool = False) -> str:
+    def _keep(self, source: io.RawIOBase | io.BytesIO, *, anew: bool = False) -> str:
         """Copy what is read, in parts; return its hash. What is here already stays, if not wanted anew."""
         part = self._directory / f"{os.getpid()}.{threading.get_ident()}.part"
-        digest = hashlib.sha256()
+        digest, buffer = hashlib.sha256(), memoryview(bytearray(_CHUNK))
         try:
             make_private(self._directory)
-            with open(part, "wb", opener=_private) as target:
-                while data := source.read(_CHUNK):
-                    digest.update(data)
-                    target.write(data)
+            with open(part, "wb", buffering=0, opener=_private) as target:
+                while size := source.readinto(buffer):
+                    digest.update(buffer[:size])
+                    _write_all(target.fileno(), buffer[:size])
                 os.fchmod(target.fileno(), _KEPT)
             if anew or self.missing([digest.hexdigest()]):
                 os.rename(part, self._directory / digest.hexdigest())
@@ -130,7 +129,7 @@ class ContentStore:
                 raise _gone(error) from error
             except OSError as error:
                 if error.errno == errno.EMLINK:  # ext4 counts 65,000 of a file: the next ones need another
-                    with open(path, "rb") as stream:
+                    with open(path, "rb", buffering=0) as stream:
                         self._keep(stream, anew=True)
                     os.link(path, link)
                 else:  # the file system has no links, or the job's directory lies on another one
@@ -153,7 +152,7 @@ class ContentStore:
                 absent.append(sha256)
         return absent
 
-    def put(self, sha256: str, offset: int, data: bytes, *, last: bool, channel: int) -> None:
+    def put(self, sha256: str, offset: int, data: bytes | memoryview, *, last: bool, channel: int) -> None:
         """Take in a part of what is sent; with the last one it is here.
 
         Args:
@@ -175,11 +174,9 @@ class ContentStore:
                 self._arriving[part.name] = _Arriving()
             arriving = self._arriving.get(part.name) or _Arriving()
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if offset else os.O_TRUNC)
-            with open(os.open(part, flags, 0o600), "r+b") as stream:
-                stream.seek(offset)
-                stream.write(data)
-                stream.flush()
-                arriving.take(stream.fileno(), offset, len(data))
+            with open(os.open(part, flags, 0o600), "r+b", buffering=0) as stream:
+                _write_all(stream.fileno(), data, offset)
+                arriving.take(stream.fileno(), offset, data)
                 if not last:
                     return
                 self._arriving.pop(part.name, None)
@@ -234,10 +231,14 @@ class _Arriving:
         self._done = 0  # bytes from the beginning that are hashed
         self._written: dict[int, int] = {}  # parts behind these: how many bytes, by their offset
 
-    def take(self, descriptor: int, offset: int, size: int) -> None:
-        """Take in that a part was written to a file."""
+    def take(self, descriptor: int, offset: int, data: bytes | memoryview) -> None:
+        """Take in a part that was written to a file."""
         with self._lock:
-            self._written[offset] = size
+            if offset == self._done:  # as most do
+                self._digest.update(data)
+                self._done += len(data)
+            else:
+                self._written[offset] = len(data)
             while (size := self._written.pop(self._done, 0)) > 0:
                 self._digest.update(os.pread(descriptor, size, self._done))
                 self._done += size
@@ -246,6 +247,16 @@ class _Arriving:
         """Return the hash of a file of this size; empty where some of it has not come."""
         with self._lock:
             return self._digest.hexdigest() if self._done == size else ""
+
+
+def _write_all(descriptor: int, data: bytes | memoryview, offset: int | None = None) -> None:
+    """Write all of what is given, at its end or from an offset on."""
+    view, written = memoryview(data), 0
+    while written < len(view):
+        rest = view[written:]
+        written += (
+            os.write(descriptor, rest) if offset is None else os.pwrite(descriptor, rest, offset + written)
+        )
 
 
 def _gone(error: OSError) -> StateError:
