@@ -30,6 +30,7 @@ from anyjob.execution.spawning import lay_file
 from anyjob.ledger.encoding import Context, encode_resources
 from anyjob.ledger.rows import BackendRow, NewJob
 from anyjob.ledger.store import Ledger
+from anyjob.remote.far.arriving_bodies import ArrivingBodies
 from anyjob.runtime.recording import content_store
 from anyjob.runtime.recording.content_store import LARGE, ContentStore
 from anyjob.spool.job_spool import INPUTS, held_input
@@ -130,7 +131,7 @@ def test_a_file_that_changed_is_taken_anew_and_one_that_is_the_same_is_not(tmp_p
 def test_a_job_cannot_change_what_all_read_by_its_stdin(tmp_path: Path) -> None:
     store, content = ContentStore(tmp_path), b"a" * LARGE
     taken = store.take(File("data", content))
-    store.put(sent := hashlib.sha256(b"b").hexdigest(), 0, b"b", last=True, channel=1)
+    ArrivingBodies(store).put(1, 0, b"b", sent := hashlib.sha256(b"b").hexdigest())
     modes = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in kept(tmp_path)}
     assert modes == {taken.sha256: 0o400, sent: 0o400}
 

@@ -20,7 +20,7 @@ from anyjob import BackendError, BackendUnavailableError, Command, JobStatus, Un
 from anyjob.errors import JobError
 from anyjob.remote import messages
 from anyjob.remote.messages import JobIds, Modules, Names, Read, RemoteOrder, Submit
-from anyjob.remote.near import bulks, connection, far_files
+from anyjob.remote.near import bulks, connection, far_files, handover
 from anyjob.remote.near.channel import Channel, answered
 
 UNKNOWN = "f" * 20
@@ -468,8 +468,12 @@ def test_what_a_backend_there_cannot_do_is_refused_before_it_is_handed_over(
     assert not anyjob.jobs()
 
 
-def test_a_large_file_goes_in_parts_once_and_the_job_has_it_as_it_was(make: Make, tmp_path: Path) -> None:
-    """Neither side has more of it in memory than its parts; it is sent again to a side that has lost it."""
+@pytest.mark.parametrize("ahead", [0, messages.AHEAD])
+def test_a_large_file_goes_in_parts_once_and_the_job_has_it_as_it_was(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    """Neither side has more of it in memory than its parts; also where it goes while it is taken."""
+    monkeypatch.setattr(handover, "AHEAD", ahead)
     data, backend = tmp_path / "data", make()
     content = os.urandom((3 << 20) + 17)
     data.write_bytes(content)
@@ -492,6 +496,71 @@ def test_a_large_file_goes_in_parts_once_and_the_job_has_it_as_it_was(make: Make
     data.write_bytes(b"another one")
     assert [job.outcome(60).status.name for job in jobs] == ["DONE"] * 3
     assert all(copy.read_bytes() == content for copy in copies)
+
+
+class Words:
+    """Notes what is asked over channels; a body breaks off where it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self.breaks_at: int | None = None
+        self._send = Channel.send
+        monkeypatch.setattr(handover, "AHEAD", 0)
+        monkeypatch.setattr(Channel, "send", lambda channel, word, body: self.send(channel, word, body))
+
+    def send(self, channel: Channel, word: str, body: Any) -> Any:
+        if word not in ("ping", "observe", "offers"):
+            self.asked.append(word)
+        if word == "put" and body.offset == self.breaks_at:
+            self.breaks_at = None
+            channel.close()
+        return self._send(channel, word, body)
+
+    def take(self) -> list[str]:
+        asked, self.asked = list(dict.fromkeys(self.asked)), []
+        return asked
+
+
+def test_a_large_file_goes_while_it_is_taken_unless_the_other_side_may_have_it(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, data, words = make(), tmp_path / "data", Words(monkeypatch)
+    content = os.urandom(3 << 20)
+    for offset, kept in ((0, ["may-have", "put"]), (None, ["may-have"]), (1 << 20, ["may-have"])):
+        if offset is not None:
+            content = content[:offset] + b"changed" + content[offset + 7 :]
+        data.write_bytes(content)
+        job = backend.run(Command(["cat"], stdin=anyjob.File(str(data))))
+        after = ["put"] if offset else []  # it differs where no sample is taken
+        assert words.take() == [*kept, "missing-bodies", *after, "submit"]
+        assert job.result(60).stdout.bytes() == content
+        words.take()
+
+
+def test_a_large_file_whose_channel_breaks_while_it_is_taken_goes_over_the_next(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, data, words = make(), tmp_path / "data", Words(monkeypatch)
+    data.write_bytes(content := os.urandom(3 << 20))
+    words.breaks_at = 1 << 20
+    job = backend.run(Command(["cat"], stdin=anyjob.File(str(data))))
+    assert words.take() == ["may-have", "put", "missing-bodies", "submit"]
+    assert job.result(60).stdout.bytes() == content
+
+
+def test_what_a_plugin_may_refuse_does_not_go_before_it_is_asked(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anyjob_session: anyjob.Session
+) -> None:
+    class Policy:
+        def anyjob_before_submit(self) -> None:
+            raise anyjob.Refused("not there")
+
+    backend, data, words = make(), tmp_path / "data", Words(monkeypatch)
+    data.write_bytes(os.urandom(3 << 20))
+    anyjob_session.registry.hooks.register(Policy())
+    with pytest.raises(anyjob.Refused):
+        backend.run(Command(["cat"], stdin=anyjob.File(str(data))))
+    assert words.take() == []
 
 
 def test_many_jobs_are_watched_by_at_most_a_message_for_each_change(make: Make) -> None:

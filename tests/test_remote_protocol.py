@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import io
 import os
 import pickle
 import select
@@ -21,6 +22,7 @@ from anyjob.ledger.encoding import encode_resources
 from anyjob.orders import Order
 from anyjob.outcome import KeptByBackend
 from anyjob.remote import frames, packing, pickle_inspection
+from anyjob.remote.far.arriving_bodies import ArrivingBodies
 from anyjob.remote.messages import (
     INLINE,
     LARGEST,
@@ -32,7 +34,7 @@ from anyjob.remote.messages import (
     RemoteOutcome,
 )
 from anyjob.resources import Resources
-from anyjob.runtime.recording.content_store import ContentStore
+from anyjob.runtime.recording.content_store import ContentStore, sample_of
 
 ID = "0123456789abcdef0123"
 
@@ -54,7 +56,7 @@ def test_messages_come_out_as_they_went_in_however_they_are_cut() -> None:
 def test_large_data_come_out_as_they_went_in_and_are_not_copied_before_they_go() -> None:
     data = os.urandom(300_000)
     sent: list[tuple[int, str, Any]] = [
-        (1, "put", Put("a" * 64, 7, last=True, data=memoryview(data))),
+        (1, "put", Put(1, 7, "a" * 64, data=memoryview(data))),
         (2, "ok", Data(data=memoryview(b""))),
         (3, "ok", Data(9, data=memoryview(data[:100_000]))),
     ]
@@ -210,17 +212,32 @@ def test_modules_that_a_pickle_names_are_found_without_importing_them(
 
 def test_a_body_is_there_once_it_is_whole_and_is_what_its_hash_says(tmp_path: Path) -> None:
     store, data = ContentStore(tmp_path), b"0123456789"
-    sha256 = hashlib.sha256(data).hexdigest()
+    arriving, sha256 = ArrivingBodies(store), hashlib.sha256(data).hexdigest()
     assert store.missing([sha256]) == [sha256]
-    store.put(sha256, 0, data[:4], last=False, channel=1)
+    arriving.put(1, 0, data[:4])
     assert store.missing([sha256]) == [sha256]
-    store.put(sha256, 4, data[4:], last=True, channel=1)
+    sample = sample_of(io.BytesIO(data), len(data))
+    assert not store.may_have(len(data), sample)
+    arriving.put(1, 4, data[4:], sha256)
     assert (store.missing([sha256]), store.load(sha256)) == ([], data)
+    assert store.may_have(len(data), sample)
+    assert not store.may_have(len(data), sample_of(io.BytesIO(data[::-1]), len(data)))
     other = hashlib.sha256(b"other").hexdigest()
     with pytest.raises(SpecError, match="has not come as it was"):
-        store.put(other, 0, b"something else", last=True, channel=1)
+        arriving.put(2, 0, b"something else", other)
     with pytest.raises(StateError, match="is not there any more"):
         store.load(other)
+    assert [path.name for path in store.path(sha256).parent.iterdir()] == [sha256]
+
+
+def test_bodies_of_two_channels_are_not_taken_for_one(tmp_path: Path) -> None:
+    """Both number theirs from one, and their processes may have one number, on two hosts or in containers."""
+    store, data = ContentStore(tmp_path), bytes(range(20))
+    one, other = ArrivingBodies(store), ArrivingBodies(store)
+    one.put(1, 0, data[:10])
+    other.put(1, 0, data[10:], hashlib.sha256(data[10:]).hexdigest())
+    one.put(1, 10, data[10:], hashlib.sha256(data).hexdigest())
+    assert store.load(hashlib.sha256(data).hexdigest()) == data
 
 
 def test_a_body_is_hashed_as_it_comes_in_any_order_and_one_with_a_hole_is_none(
@@ -228,7 +245,7 @@ def test_a_body_is_hashed_as_it_comes_in_any_order_and_one_with_a_hole_is_none(
 ) -> None:
     """What was read again at its end took longer than an answer may, where it was larger than the memory."""
     store, data = ContentStore(tmp_path), bytes(range(30))
-    sha256 = hashlib.sha256(data).hexdigest()
+    arriving, sha256 = ArrivingBodies(store), hashlib.sha256(data).hexdigest()
     read: list[int] = []
     pread = os.pread
 
@@ -237,15 +254,14 @@ def test_a_body_is_hashed_as_it_comes_in_any_order_and_one_with_a_hole_is_none(
         return pread(fd, size, at)
 
     monkeypatch.setattr(os, "pread", note)
-    for offset in (0, 20, 10):
-        store.put(sha256, offset, data[offset : offset + 10], last=False, channel=1)
-    assert sum(read) == 10, "that of the part which came before its turn"
-    store.put(sha256, 0, data[:10], last=False, channel=1)  # who sends it anew begins anew
+    arriving.put(1, 0, data[:10])
     with pytest.raises(SpecError, match="has not come as it was"):
-        store.put(sha256, 20, data[20:], last=True, channel=1)
+        arriving.put(1, 20, data[20:], sha256)
     assert store.missing([sha256]) == [sha256]
-    for offset in (0, 10, 20):
-        store.put(sha256, offset, data[offset : offset + 10], last=offset == 20, channel=1)
+    read.clear()
+    for offset, end in ((0, ""), (20, ""), (10, ""), (30, sha256)):
+        arriving.put(2, offset, data[offset : offset + 10], end)
+    assert sum(read) == 10, "that of the part which came before its turn"
     assert store.load(sha256) == data
 
 

@@ -11,6 +11,7 @@ _INTERNAL = {
     "After": "anyjob.runtime.dependencies.prerequisites",
     "AnyBackend": "anyjob.taskbackend",
     "BackendRow": "anyjob.ledger.rows",
+    "Beside": "anyjob.runtime.recording.content_store",
     "Context": "anyjob.ledger.encoding",
     "EngineAdapter": "anyjob.runtime.engine_adapter",
     "HookManager": "anyjob.registry.hooks",

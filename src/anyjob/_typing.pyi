@@ -40,6 +40,7 @@ from anyjob.registry.lookup import Registry as Registry
 from anyjob.resources import Resources as Resources
 from anyjob.runtime.dependencies.prerequisites import After as After
 from anyjob.runtime.engine_adapter import EngineAdapter as EngineAdapter
+from anyjob.runtime.recording.content_store import Beside as Beside
 from anyjob.runtime.services import Services as Services
 from anyjob.session.facade import Session as Session
 from anyjob.session.providers.offers import Offers as Offers

@@ -21,6 +21,9 @@ CHUNK = 1 << 20
 INLINE = 64 << 10
 """Bytes of a body up to which it goes with its job; others go by themselves, once each, by their hash."""
 
+AHEAD = 16 << 20
+"""Bytes of a body from which it is sent while it is taken, if the far side has none that is like it."""
+
 
 class OfferedBackend(msgspec.Struct, omit_defaults=True):
     """A backend of the far side.
@@ -198,12 +201,25 @@ class WithData(msgspec.Struct, kw_only=True):
     data: memoryview  # of the message: it is not copied
 
 
-class Put(WithData):
-    """A part of a body; the last one has ``last``."""
+class Sample(msgspec.Struct):
+    """Ask whether a body of this size may be there, pieces of which have this hash."""
 
+    size: int
     sha256: str
+
+
+class Possible(msgspec.Struct):
+    """Whether it may be."""
+
+    may_be: bool
+
+
+class Put(WithData):
+    """A part of a body, which has a number of its own on its channel; the last one has the hash of all."""
+
+    number: int
     offset: int
-    last: bool = False
+    sha256: str = ""
 
 
 class RemoteOutcome(msgspec.Struct, omit_defaults=True):
@@ -324,6 +340,7 @@ REQUESTS: dict[str, tuple[Any, Any]] = {
     "attempts": (JobIds, Attempts),
     "missing-bodies": (Names, Missing),
     "missing-modules": (Modules, Missing),
+    "may-have": (Sample, Possible),
     "put": (Put, None),
     "ping": (None, None),
 }

@@ -452,6 +452,16 @@ class EngineAdapter(BaseBackend):
             )
         return LeftFiles(job)
 
+    def _sent_while_taken(self, size: int, sample: str) -> t.Beside | None:
+        """Return what gets a large file that goes with a job while its content is taken, before the job is in
+        the ledger; None: nothing does.
+
+        Args:
+            size: bytes of it.
+            sample: what tells it from most others of that size.
+        """
+        return None
+
     def _order(self, record: JobRecord, options: Any) -> Order:
         job_id = record.job_id
         if record.spool is not None and not self.capabilities.durable:

@@ -82,6 +82,9 @@ class Services:
             found = self._job_types[kind] = self._registry.job_type(kind)
         return found
 
+    may_refuse = False
+    """Whether a plugin is asked by `before_submit`."""
+
     def before_submit(self, backend: Any, job_id: str, spec: Spec, resources: Resources) -> Admission | None:
         """Told before a job is handed to the engine; may raise `Refused`, or change what it is given."""
         return None

@@ -72,6 +72,11 @@ class SessionServices(Services):
         names = self._session.backend_names()
         return self._hooks.call("anyjob_choose_backend", session=self._session, spec=spec, candidates=names)
 
+    @property
+    def may_refuse(self) -> bool:  # type: ignore[override]
+        """Whether a plugin is asked by `before_submit`."""
+        return self._hooks.implements(BEFORE_SUBMIT)
+
     def before_submit(self, backend: Any, job_id: str, spec: Any, resources: Resources) -> Admission | None:
         """Told before a job is handed to the engine; a plugin may raise `Refused`, note, or amend."""
         if not self._hooks.implements(BEFORE_SUBMIT):

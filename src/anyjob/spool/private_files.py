@@ -98,9 +98,7 @@ def write_new(path: t.Path, data: bytes, mode: int = 0o600) -> None:
     how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, how, mode)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        write_all(descriptor, data)
     finally:
         os.close(descriptor)
 
@@ -113,6 +111,21 @@ def open_new(path: t.Path) -> BinaryIO:
     """
     how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return open(os.open(path, how, 0o600), "wb")
+
+
+def write_all(descriptor: int, data: bytes | memoryview, offset: int | None = None) -> None:
+    """Write all of what is given where the descriptor stands, or from an offset on.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    view, written = memoryview(data), 0
+    while written < len(view):
+        rest = view[written:]
+        if offset is None:
+            written += os.write(descriptor, rest)
+        else:
+            written += os.pwrite(descriptor, rest, offset + written)
 
 
 def copy_whole(source: t.Path, target: t.Path) -> None:

@@ -28,6 +28,7 @@ from anyjob.ledger.rows import Row
 from anyjob.outcome import KeptByBackend, LocalValue
 from anyjob.outputs import job_logs
 from anyjob.remote import packing
+from anyjob.remote.far.arriving_bodies import ArrivingBodies
 from anyjob.remote.far.state_directory import handing_over
 from anyjob.remote.messages import (
     BULK_SIZE,
@@ -47,6 +48,7 @@ from anyjob.remote.messages import (
     Observed,
     OfferedBackend,
     Offers,
+    Possible,
     Put,
     Read,
     RemoteObservation,
@@ -79,17 +81,16 @@ class RequestHandler:
     Args:
         session: whose backends are asked.
         changed: called with the id of a job of which something was asked, whenever it has changed.
-        channel: a number that tells this channel from others at the same time.
     """
 
-    def __init__(self, session: Session, changed: Callable[[str], None], channel: int) -> None:
+    def __init__(self, session: Session, changed: Callable[[str], None]) -> None:
         self._session = session
         self._changed = changed
-        self._channel = channel
         self._state = session.ledger.state
         self._tombstones = self._state / "remote" / "renounced"
         self._bodies = ContentStore(self._state)
         self._bodies.sweep()
+        self._arriving = ArrivingBodies(self._bodies)
         self._watched: dict[str, Callable[[], None]] = {}
         self._lock = threading.Lock()
         self._value: tuple[str, bytes] | None = None  # what was read last, which is read in parts
@@ -103,6 +104,7 @@ class RequestHandler:
             "limit": self.limit,
             "read": self.read,
             "missing-bodies": lambda asked: Missing(self._bodies.missing(asked.names)),
+            "may-have": lambda asked: Possible(self._bodies.may_have(asked.size, asked.sha256)),
             "missing-modules": self.missing_modules,
             "put": self.put,
             "offers": self.offers,
@@ -320,7 +322,7 @@ class RequestHandler:
 
     def put(self, asked: Put) -> None:
         """Take in a part of a body."""
-        self._bodies.put(asked.sha256, asked.offset, asked.data, last=asked.last, channel=self._channel)
+        self._arriving.put(asked.number, asked.offset, asked.data, asked.sha256)
 
     def missing_modules(self, asked: Modules) -> Missing:
         """Return those of these modules that calls cannot import; none is imported.

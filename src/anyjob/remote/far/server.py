@@ -111,7 +111,7 @@ class Server:
             for name in names:
                 entry = session.config.entry("backends", name)
                 hello.backends[name] = OfferedBackend(entry.type if entry else name)
-            self._handler = RequestHandler(session, self._note_change, os.getpid())
+            self._handler = RequestHandler(session, self._note_change)
             found = os.statvfs(hello.state)
             hello.free = found.f_bavail * found.f_frsize
         except (AnyjobError, OSError) as error:

@@ -23,6 +23,7 @@ from anyjob.remote.near.connection import Connection
 from anyjob.remote.near.far_files import FarFiles, parts
 from anyjob.remote.near.handover import Handover
 from anyjob.remote.near.job_machine import JobMachine
+from anyjob.remote.near.sent_bodies import SentAhead
 from anyjob.remote.near.single_hosts import SingleHosts, is_name
 from anyjob.taskbackend import TaskBackend
 from anyjob.taskjob import TaskJob
@@ -241,6 +242,10 @@ class RemoteBackend(TaskBackend):
         """Hand orders over as `launch` does: while the far side writes some down, the next are here."""
         yield from self._handover.launch(parts, self._machine.claim)
         self._machine.noted(self._handover.last_number)
+
+    def _sent_while_taken(self, size: int, sample: str) -> SentAhead | None:
+        """Return what sends a large file while it is taken; not where a plugin may refuse its job."""
+        return None if self.services.may_refuse else self._handover.ahead(size, sample)
 
     def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
         """Our id is theirs."""

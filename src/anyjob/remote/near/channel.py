@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import re
 import select
@@ -87,6 +88,7 @@ class Channel:
 
     Attributes:
         hello: what the far end has said first.
+        bodies: the numbers of bodies that are sent over it.
         noise: what the login shell has printed before that.
 
     Raises:
@@ -106,6 +108,7 @@ class Channel:
         self._lock = threading.Lock()
         self._waiting: dict[int, tuple[str, Future[Any]]] = {}
         self._number = 0
+        self.bodies = itertools.count(1)
         self._heard = True
         self._closed = False
         self._stderr = bytearray()

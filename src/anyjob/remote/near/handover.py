@@ -5,19 +5,18 @@ from __future__ import annotations
 import fnmatch
 import functools
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from typing import Any
 
 from anyjob.errors import AnyjobError, BackendError, BackendUnavailableError, JobRejectedError, StateError
 from anyjob.ledger.encoding import encode_resources
 from anyjob.orders import Answer, Order, Rejected, Unsure
 from anyjob.remote import packing, pickle_inspection
-from anyjob.remote.messages import CHUNK, Hello, Modules, Names, Put, RemoteOrder, Submit
+from anyjob.remote.messages import AHEAD, CHUNK, Hello, Modules, Names, RemoteOrder, Sample, Submit
 from anyjob.remote.near.bulks import gathered
-from anyjob.remote.near.channel import Channel, answered
-from anyjob.remote.near.connection import WINDOW, Connection
+from anyjob.remote.near.channel import Channel
+from anyjob.remote.near.connection import Connection
+from anyjob.remote.near.sent_bodies import SentAhead, SentBody
 from anyjob.resources import Resources
 from anyjob.specs import Call, kind_of
 from anyjob.spool.private_files import open_private
@@ -233,25 +232,36 @@ class Handover:
             data = bodies.get(sha256)
             if data is None:
                 continue  # not asked for
+            body = SentBody(self._connection.channel())
             if isinstance(data, bytes):
-                self._send_parts(sha256, functools.partial(_part_of, data), len(data))
+                _send_parts(body, sha256, functools.partial(_part_of, data), len(data))
                 continue
             try:
                 with open_private(data) as stream:
                     read = functools.partial(_read_part, stream.fileno())
-                    self._send_parts(sha256, read, os.fstat(stream.fileno()).st_size)
+                    _send_parts(body, sha256, read, os.fstat(stream.fileno()).st_size)
             except OSError as error:
                 raise StateError(f"a file that goes with a job cannot be read: {error}") from error
 
-    def _send_parts(self, sha256: str, read: Callable[[int], memoryview], size: int) -> None:
-        channel, sent = self._connection.channel(), deque[Future[Any]]()
-        for offset in range(0, size, CHUNK):
-            part = Put(sha256, offset, offset + CHUNK >= size, data=read(offset))
-            while sent and (part.last or len(sent) >= WINDOW):
-                answered(sent.popleft())  # all before the last one: several threads write them there
-            sent.append(channel.send("put", part))
-        for answer in sent:
-            answered(answer)
+    def ahead(self, size: int, sample: str) -> SentAhead | None:
+        """Return what sends a body while it is taken; None where it may be there, or is small.
+
+        Args:
+            size: bytes of it.
+            sample: what tells it from most others.
+        """
+        if size < AHEAD:
+            return None
+        try:
+            channel = self._connection.channel()
+            return None if channel.ask("may-have", Sample(size, sample)).may_be else SentAhead(channel)
+        except BackendError:
+            return None  # whoever hands it over is told
+
+
+def _send_parts(body: SentBody, sha256: str, read: Callable[[int], bytes | memoryview], size: int) -> None:
+    for offset in range(0, size, CHUNK):
+        body.put(read(offset), sha256 if offset + CHUNK >= size else "")
 
 
 class _MissingModules(JobRejectedError):
@@ -262,8 +272,8 @@ def _part_of(data: bytes, offset: int) -> memoryview:
     return memoryview(data)[offset : offset + CHUNK]
 
 
-def _read_part(descriptor: int, offset: int) -> memoryview:
-    return memoryview(os.pread(descriptor, CHUNK, offset))
+def _read_part(descriptor: int, offset: int) -> bytes:
+    return os.pread(descriptor, CHUNK, offset)
 
 
 def _with_variables(order: Order, variables: Mapping[str, str]) -> Order:

@@ -14,22 +14,36 @@ import re
 import stat
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 from anyjob.errors import SpecError, StateError
 from anyjob.ledger.file.statedir import cannot_write
 from anyjob.specs import File
 from anyjob.spool.job_spool import INPUTS, held_input
-from anyjob.spool.private_files import copy_whole, make_private, open_private
+from anyjob.spool.private_files import copy_whole, make_private, open_private, write_all
 
 LARGE = 1 << 20
 """Bytes from which a file is kept here, and not in memory and in the ledger with its job."""
 UNUSED = 3600.0
 """Seconds for which what no job needs is kept after it was last taken, sent or asked for."""
 _HASH = re.compile(r"[0-9a-f]{64}")
-_CHUNK = 1 << 18  # what the caches of a processor hold: several do something with each
+_CHUNK = 1 << 20
+_PIECE = 64 << 10
+_LOOKED_AT = 16
 _KEPT = 0o400  # all jobs read the same file: one that writes to its /dev/stdin would change it for all
+
+
+class Beside(Protocol):
+    """Gets what is taken, while it is."""
+
+    def put(self, data: bytes) -> None:
+        """Get a part."""
+
+    def end(self, sha256: str) -> None:
+        """Get the hash of all."""
 
 
 class ContentStore:
@@ -42,12 +56,16 @@ class ContentStore:
     def __init__(self, state: Path) -> None:
         self._directory = state / INPUTS
         self._known: dict[tuple[str, int, int, int, int], str] = {}  # hashes of files that were as they are
-        self._arriving: dict[str, _Arriving] = {}  # what comes in parts, by the name of its file
 
     # --- of files here ------------------------------------------------------------------------------
 
-    def take(self, file: File) -> File:
+    def take(self, file: File, beside: Callable[[int, str], Beside | None] | None = None) -> File:
         """Return a file with its content taken: with it, or where it is large, with its hash.
+
+        Args:
+            file: the file.
+            beside: called with the size of what is large, and read, and a sample of it: gives what gets it
+                meanwhile.
 
         Raises:
             SpecError: it cannot be read.
@@ -58,7 +76,9 @@ class ContentStore:
         if file.content is not None:
             if len(file.content) < LARGE:
                 return file
-            return File(file.path, sha256=self._keep(io.BytesIO(file.content)))
+            return File(
+                file.path, sha256=self._keep_beside(io.BytesIO(file.content), len(file.content), beside)
+            )
         try:
             stream = open(file.path, "rb", buffering=0)  # noqa: SIM115 - it is closed below
         except OSError:
@@ -72,7 +92,7 @@ class ContentStore:
             if sha256 is None or self.missing([sha256]):
                 if not self._known:
                     self.sweep()  # once for all that are taken together
-                sha256 = self._known[key] = self._keep(stream)
+                sha256 = self._known[key] = self._keep_beside(stream, found.st_size, beside)
             return File(file.path, sha256=sha256)
 
     def in_memory(self, file: File) -> File:
@@ -84,17 +104,31 @@ class ContentStore:
         """
         return File(file.path, self.load(file.sha256)) if file.sha256 else file.taken()
 
-    def _keep(self, source: io.RawIOBase | io.BytesIO, *, anew: bool = False) -> str:
+    def _keep_beside(
+        self,
+        source: io.RawIOBase | io.BytesIO,
+        size: int,
+        beside: Callable[[int, str], Beside | None] | None,
+    ) -> str:
+        return self._keep(source, beside and beside(size, sample_of(source, size)))
+
+    def _keep(
+        self, source: io.RawIOBase | io.BytesIO, beside: Beside | None = None, *, anew: bool = False
+    ) -> str:
         """Copy what is read, in parts; return its hash. What is here already stays, if not wanted anew."""
-        part = self._directory / f"{os.getpid()}.{threading.get_ident()}.part"
-        digest, buffer = hashlib.sha256(), memoryview(bytearray(_CHUNK))
+        part = self.part(f"{os.getpid()}.{threading.get_ident()}")
+        digest = hashlib.sha256()
         try:
             make_private(self._directory)
             with open(part, "wb", buffering=0, opener=_private) as target:
-                while size := source.readinto(buffer):
-                    digest.update(buffer[:size])
-                    _write_all(target.fileno(), buffer[:size])
+                while data := source.read(_CHUNK):
+                    if beside is not None:
+                        beside.put(data)
+                    digest.update(data)
+                    write_all(target.fileno(), data)
                 os.fchmod(target.fileno(), _KEPT)
+            if beside is not None:
+                beside.end(digest.hexdigest())
             if anew or self.missing([digest.hexdigest()]):
                 os.rename(part, self._directory / digest.hexdigest())
             else:
@@ -152,44 +186,38 @@ class ContentStore:
                 absent.append(sha256)
         return absent
 
-    def put(self, sha256: str, offset: int, data: bytes | memoryview, *, last: bool, channel: int) -> None:
-        """Take in a part of what is sent; with the last one it is here.
+    def may_have(self, size: int, sample: str) -> bool:
+        """Tell whether anything of so many bytes is kept with this sample; else that is not here.
 
         Args:
-            sha256: the hash of all.
-            offset: where the part belongs.
-            data: the part.
-            last: whether it is the last one.
-            channel: who sends it: each has a file of its own until it is whole.
+            size: bytes of it.
+            sample: as `sample_of` gives it.
+        """
+        found = []
+        with suppress(OSError):
+            for entry in os.scandir(self._directory):
+                if _HASH.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_size == size:
+                    found.append(entry.path)
+        for path in found if len(found) <= _LOOKED_AT else ():
+            with suppress(OSError), open_private(path) as stream:
+                if sample_of(stream, size) == sample:
+                    return True
+        return len(found) > _LOOKED_AT
+
+    def part(self, name: str) -> Path:
+        """Return where something lies until it is whole."""
+        return self._directory / f"{name}.part"
+
+    def adopt(self, part: Path, sha256: str) -> None:
+        """Keep what is whole, of this hash.
 
         Raises:
-            SpecError: it is not what its hash says.
-            StateError: it cannot be written.
+            SpecError: this is no hash.
+            OSError: it cannot be.
         """
         path = self.path(sha256)
-        part = path.with_name(f"{sha256}.{channel}.part")
-        try:
-            make_private(self._directory)
-            if not offset:
-                self._arriving[part.name] = _Arriving()
-            arriving = self._arriving.get(part.name) or _Arriving()
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if offset else os.O_TRUNC)
-            with open(os.open(part, flags, 0o600), "r+b", buffering=0) as stream:
-                _write_all(stream.fileno(), data, offset)
-                arriving.take(stream.fileno(), offset, data)
-                if not last:
-                    return
-                self._arriving.pop(part.name, None)
-                found = arriving.hash_of(offset + len(data))
-                os.fchmod(stream.fileno(), _KEPT)
-            if found != sha256:
-                part.unlink()
-                raise SpecError("a file that was sent has not come as it was: send it once more")
-            part.rename(path)
-        except OSError as error:
-            with suppress(OSError):
-                part.unlink()
-            raise cannot_write(path, error) from error
+        os.chmod(part, _KEPT)
+        part.rename(path)
 
     def load(self, sha256: str) -> bytes:
         """Return what is kept.
@@ -222,41 +250,14 @@ class ContentStore:
                     os.unlink(entry.path)
 
 
-class _Arriving:
-    """Hashes a file whose parts come in any order, as they come: at its end nothing of it is read again."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._digest = hashlib.sha256()
-        self._done = 0  # bytes from the beginning that are hashed
-        self._written: dict[int, int] = {}  # parts behind these: how many bytes, by their offset
-
-    def take(self, descriptor: int, offset: int, data: bytes | memoryview) -> None:
-        """Take in a part that was written to a file."""
-        with self._lock:
-            if offset == self._done:  # as most do
-                self._digest.update(data)
-                self._done += len(data)
-            else:
-                self._written[offset] = len(data)
-            while (size := self._written.pop(self._done, 0)) > 0:
-                self._digest.update(os.pread(descriptor, size, self._done))
-                self._done += size
-
-    def hash_of(self, size: int) -> str:
-        """Return the hash of a file of this size; empty where some of it has not come."""
-        with self._lock:
-            return self._digest.hexdigest() if self._done == size else ""
-
-
-def _write_all(descriptor: int, data: bytes | memoryview, offset: int | None = None) -> None:
-    """Write all of what is given, at its end or from an offset on."""
-    view, written = memoryview(data), 0
-    while written < len(view):
-        rest = view[written:]
-        written += (
-            os.write(descriptor, rest) if offset is None else os.pwrite(descriptor, rest, offset + written)
-        )
+def sample_of(stream: BinaryIO | io.RawIOBase | io.BytesIO, size: int) -> str:
+    """Return what most likely tells what is read from others of its size: a hash of three pieces of it."""
+    digest = hashlib.sha256()
+    for offset in (0, size // 2, max(0, size - _PIECE)):
+        stream.seek(offset)
+        digest.update(stream.read(_PIECE))
+    stream.seek(0)
+    return digest.hexdigest()
 
 
 def _gone(error: OSError) -> StateError:

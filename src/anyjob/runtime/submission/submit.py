@@ -302,7 +302,11 @@ def _taken_for(backend: t.TaskBackend) -> Callable[[File], File]:
             from anyjob.runtime.recording.content_store import ContentStore  # which loads OpenSSL
 
             store = ContentStore(backend.services.ledger.state)
-        taken: File = (store.take if backend.takes_large_files else store.in_memory)(file)
+        taken: File = (
+            store.take(file, backend._sent_while_taken)
+            if backend.takes_large_files
+            else store.in_memory(file)
+        )
         return taken
 
     return content
