@@ -22,6 +22,8 @@ from anyjob.remote import messages
 from anyjob.remote.messages import JobIds, Modules, Names, Read, RemoteOrder, Submit
 from anyjob.remote.near import bulks, connection, far_files, handover
 from anyjob.remote.near.channel import Channel, answered
+from anyjob.views.details.facts_of import collect
+from anyjob.views.explanation.explain import explain
 
 UNKNOWN = "f" * 20
 
@@ -561,6 +563,21 @@ def test_what_a_plugin_may_refuse_does_not_go_before_it_is_asked(
     with pytest.raises(anyjob.Refused):
         backend.run(Command(["cat"], stdin=anyjob.File(str(data))))
     assert words.take() == []
+
+
+def test_why_a_job_waits_is_told_as_it_is_there(make: Make, anyjob_session: anyjob.Session) -> None:
+    backend = make()
+    first = backend.run(Command(["sleep", "600"]), cpus=os.cpu_count())
+    wait_until(lambda: first.status() is JobStatus.RUNNING)
+    before, job = backend.run_many([Command(["true"])] * 2, cpus=os.cpu_count())
+    (row,) = anyjob_session.ledger.rows([job.job_id()]).values()
+    told = explain(collect(anyjob_session, row))
+    host = backend.hello().host
+    assert told.headline.startswith(f"waits on {backend.name()}: {host} says that it waits for")
+    assert any(first.job_id()[:8] in line for line in told.why), "who holds what it needs"
+    assert told.ways_out
+    assert all(way.startswith(f"there, on {host}: ") for way in told.ways_out)
+    backend.cancel_many([first, before, job])
 
 
 def test_many_jobs_are_watched_by_at_most_a_message_for_each_change(make: Make) -> None:

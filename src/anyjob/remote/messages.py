@@ -248,6 +248,14 @@ class RemoteOutcome(msgspec.Struct, omit_defaults=True):
     exception_types: tuple[str, ...] = ()
 
 
+class Explained(msgspec.Struct):
+    """Why a job is where it is: what `anyjob explain` says there, and what can be done about it."""
+
+    headline: str
+    why: tuple[str, ...]
+    ways_out: tuple[str, ...]
+
+
 class RemoteObservation(msgspec.Struct, omit_defaults=True):
     """Where a job is, and what came of it once it has ended."""
 
@@ -338,6 +346,7 @@ REQUESTS: dict[str, tuple[Any, Any]] = {
     "limit": (Limit, Limits),
     "read": (Read, Data),
     "attempts": (JobIds, Attempts),
+    "explain": (JobIds, Explained),
     "missing-bodies": (Names, Missing),
     "missing-modules": (Modules, Missing),
     "may-have": (Sample, Possible),

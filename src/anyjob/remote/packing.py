@@ -19,6 +19,7 @@ from anyjob.remote.messages import (
     Body,
     CallWork,
     CommandWork,
+    Explained,
     FileBody,
     RemoteObservation,
     RemoteOrder,
@@ -30,6 +31,8 @@ from anyjob.specs import Call, Command, File, Spec
 from anyjob.spool.job_spool import InSpool, held_input
 from anyjob.status import JobStatus
 from anyjob.text.brief import in_a_line
+from anyjob.text.printable import printable
+from anyjob.views.explanation.facts import Explanation
 
 _PLAIN = tuple(
     field for field in RemoteOutcome.__struct_fields__ if field not in ("status", "value", "value_size")
@@ -173,6 +176,25 @@ def pack_record(record: Any) -> RemoteObservation:
         seen.outcome = pack_outcome(record.outcome)
         seen.reason = record.outcome.reason
     return seen
+
+
+def pack_explanation(told: Explanation) -> Explained:
+    """Return why a job is where it is, as that travels."""
+    return Explained(_told(told.headline), tuple(map(_told, told.why)), tuple(map(_told, told.ways_out)))
+
+
+def unpack_explanation(told: Explained, host: str) -> Explanation:
+    """Return why a job is where it is, as it has come, with where that is said.
+
+    Args:
+        told: as it travelled.
+        host: what the other machine is called.
+    """
+    return Explanation(
+        f"{host} says that it {printable(told.headline)}",
+        tuple(printable(line, keep="\n") for line in told.why),
+        tuple(f"there, on {host}: {printable(line)}" for line in told.ways_out),
+    )
 
 
 def size_of_observation(seen: RemoteObservation) -> int:

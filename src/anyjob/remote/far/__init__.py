@@ -1,4 +1,4 @@
 """The far end of a channel: what ``anyjob serve --stdio`` does.
 
-Imports the protocol, in `anyjob.remote`, and `anyjob.session`.
+Imports the protocol, in `anyjob.remote`, and `anyjob.views`.
 """

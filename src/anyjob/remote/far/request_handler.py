@@ -38,6 +38,7 @@ from anyjob.remote.messages import (
     Control,
     Data,
     EndedAttempt,
+    Explained,
     Failure,
     JobIds,
     Limit,
@@ -109,6 +110,7 @@ class RequestHandler:
             "put": self.put,
             "offers": self.offers,
             "attempts": self.attempts,
+            "explain": self.explain,
         }
 
     # --- handing over -----------------------------------------------------------------------------
@@ -214,6 +216,18 @@ class RequestHandler:
             seen[job.job_id()] = observation = packing.pack_record(job._record)
             size += packing.size_of_observation(observation)
         return Observed(seen, more)
+
+    def explain(self, asked: JobIds) -> Explained:
+        """Say of one job what ``anyjob explain`` says here."""
+        from anyjob.views.details.facts_of import collect
+        from anyjob.views.details.refresh import refresh
+        from anyjob.views.explanation.explain import explain
+
+        ledger = self._session.ledger
+        rows = refresh(self._session, ledger, list(ledger.rows(asked.ids[:1]).values()))
+        if not rows:
+            raise JobNotFoundError(f"that job is not known on {HOST}, in {self._state}")
+        return packing.pack_explanation(explain(collect(self._session, rows[0])))
 
     def _watch(self, job: TaskJob) -> None:
         job_id = job.job_id()

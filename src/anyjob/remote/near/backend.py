@@ -27,6 +27,7 @@ from anyjob.remote.near.sent_bodies import SentAhead
 from anyjob.remote.near.single_hosts import SingleHosts, is_name
 from anyjob.taskbackend import TaskBackend
 from anyjob.taskjob import TaskJob
+from anyjob.views.explanation.facts import Explanation
 
 if TYPE_CHECKING:
     from anyjob.tracking.records import JobRecord
@@ -362,6 +363,15 @@ class RemoteBackend(TaskBackend):
         if len(done) < len(ids):
             self._machine.require(hello)
         return done
+
+    def explained_there(self, job_id: str) -> Explanation:
+        """Ask what ``anyjob explain`` says of a job there; each line names that machine.
+
+        Raises:
+            BackendError: it cannot be asked.
+        """
+        told = self._connection.ask("explain", JobIds(self.options.backend, [job_id]))
+        return packing.unpack_explanation(told, self.hello().host)
 
     def ended_attempts(self, job_id: str) -> Sequence[tuple[int, str, Outcome]]:
         """Ask what came of the attempts that were followed by others."""

@@ -20,15 +20,18 @@ from anyjob.specs import Command
 from anyjob.spool.job_spool import INPUTS, held_input
 from anyjob.views import log_tails, queries
 from anyjob.views.details.description import describe
-from anyjob.views.explanation.facts import Facts, Other, limit_of
+from anyjob.views.explanation.facts import Explanation, Facts, Other, limit_of
 
 
 def collect(session: Session, row: Row) -> Facts:
     """Return what is known of a job that helps to explain it."""
     ledger = session.ledger
     found = describe(session, row)
-    if row.status.name == "QUEUED" and row.native_id and not found["message"]:
-        found["message"] = _why_waiting(session, row)
+    told_there = None
+    if row.status.name == "QUEUED" and row.native_id:
+        told_there = _told_there(session, row)
+        if told_there is None and not found["message"]:
+            found["message"] = _why_waiting(session, row)
     now = time.time()
     asked = next(queries.resources_of(ledger, [row]))
     settings = ledger.settings(row.backend)
@@ -55,9 +58,18 @@ def collect(session: Session, row: Row) -> Facts:
         there=there,
         takes=takes,
         room=_room(session, row, Path(found["spool"])) if waits and there and found["spool"] else (0, 0),
+        told_there=told_there,
         alike=queries.alike(ledger, row),
         cause=cause and Other(cause.job_id, cause.name, cause.status.name),
     )
+
+
+def _told_there(session: Session, row: Row) -> Explanation | None:
+    """Have the machine asked that has the job, where it is another one."""
+    with suppress(AnyjobError):  # where it is away, what was told last is told
+        ask = getattr(session.get_job(row.job_id).backend(), "explained_there", None)
+        return None if ask is None else ask(row.job_id)
+    return None
 
 
 def _why_waiting(session: Session, row: Row) -> str:

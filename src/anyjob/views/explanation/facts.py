@@ -19,6 +19,20 @@ class Other(NamedTuple):
     takes: Mapping[str, float] = {}
 
 
+class Explanation(NamedTuple):
+    """Why a job is where it is.
+
+    Args:
+        headline: the same in a line.
+        why: more of it, a line each.
+        ways_out: what can be done about it, a line each.
+    """
+
+    headline: str
+    why: tuple[str, ...] = ()
+    ways_out: tuple[str, ...] = ()
+
+
 LIMIT = "limit:"
 
 
@@ -47,6 +61,7 @@ class Facts:
         there: how much its backend has for all its jobs, by name, as far as that is known.
         takes: how much of that this job takes.
         room: of one that waits with large files: the bytes that they take, and those that are free.
+        told_there: what the machine says that has the job, where it is another one.
         alike: how others like it have fared of late.
         cause: the first of the jobs of whose end it has failed.
     """
@@ -66,6 +81,7 @@ class Facts:
     there: Mapping[str, float] = field(default_factory=dict)
     takes: Mapping[str, float] = field(default_factory=dict)
     room: tuple[int, int] = (0, 0)
+    told_there: Explanation | None = None
     alike: Alike = NOTHING_ALIKE
     cause: Other | None = None
 
@@ -78,17 +94,3 @@ class Facts:
         """Return how many seconds lie between two of its times; without the second one, until now."""
         began, ended = self.found.get(start), self.found.get(end) if end else self.now
         return None if began is None or ended is None else max(0.0, ended - began)
-
-
-class Explanation(NamedTuple):
-    """Why a job is where it is.
-
-    Args:
-        headline: the same in a line.
-        why: more of it, a line each.
-        ways_out: what can be done about it, a line each.
-    """
-
-    headline: str
-    why: tuple[str, ...] = ()
-    ways_out: tuple[str, ...] = ()

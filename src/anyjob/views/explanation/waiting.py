@@ -53,6 +53,9 @@ def explain_waiting(facts: Facts) -> Explanation:
         return _after_others(facts)
     if facts.there:
         return _in_our_queue(facts, since)
+    if facts.told_there is not None:
+        told = facts.told_there
+        return told._replace(headline=f"waits on {found['backend']}: {told.headline}")
     said = found["message"]
     position = found["queue_position"]
     why = [f"position {position} in the queue"] if position else []
