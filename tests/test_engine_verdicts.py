@@ -13,7 +13,7 @@ from anyjob.ledger.encoding import Context
 from anyjob.ledger.rows import BLOCKED, DUE, NewJob, Prerequisite
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import KeptByBackend, Outcome
-from anyjob.standalone.runner import RESULT_LOST, broken
+from anyjob.standalone.runner import broken
 from anyjob.status import JobStatus
 
 
@@ -48,12 +48,11 @@ def chain(ledger: Ledger, value: object) -> tuple[int, list[str]]:
 
 
 def ends(first: str, needs: str, last: str) -> dict[str, Outcome]:
-    lost = f"{RESULT_LOST.format(first)} with the worker that held it"
-    further = str(broken(needs, "ERROR", "dependency", lost))
-    return {
-        job_id: Outcome(status=JobStatus.ERROR, reason="dependency", message=message)
-        for job_id, message in ((needs, lost), (last, further))
-    }
+    return {job_id: ended(lost=first) for job_id in (needs, last)}
+
+
+def ended(message: object = "", lost: str = "") -> Outcome:
+    return Outcome(status=JobStatus.ERROR, reason="dependency", message=str(message), lost_result=lost)
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -87,10 +86,6 @@ def test_what_is_stored_nowhere_cannot_be_had_again(ledger: Ledger, value: objec
     assert {row.reason for row in ledger.rows([needs, last]).values()} == {"dependency"}
 
 
-def ended(message: object) -> Outcome:
-    return Outcome(status=JobStatus.ERROR, reason="dependency", message=str(message))
-
-
 @pytest.mark.parametrize("settled", [False, True])
 def test_who_needed_only_the_success_begins_anew_though_nothing_is_stored(
     ledger: Ledger, settled: bool
@@ -101,7 +96,7 @@ def test_who_needed_only_the_success_begins_anew_though_nothing_is_stored(
     done = {first: Outcome(status=JobStatus.DONE, value=KeptByBackend("key"))}
     if settled:
         ledger.settle(done)
-    effects = ledger.settle({behind: ended(RESULT_LOST.format(first))})
+    effects = ledger.settle({behind: ended(lost=first)})
     assert [each.job_id for each in effects.again] == [behind]
     assert ledger.rows([behind])[behind].state == (DUE if settled else BLOCKED)
     if not settled:
@@ -138,7 +133,7 @@ def test_who_was_to_start_after_what_has_failed_does_not_begin_anew(ledger: Ledg
     assert effects.again == []
     failed = started_by_engine(ledger, engine, other, SUCCESS)
     ledger.settle({other: Outcome(status=JobStatus.ERROR, reason="signal")})
-    assert ledger.settle({failed: ended(RESULT_LOST.format(other))}).again == []
+    assert ledger.settle({failed: ended(lost=other)}).again == []
 
 
 def test_what_an_engine_starts_by_itself_is_among_what_waits(ledger: Ledger) -> None:

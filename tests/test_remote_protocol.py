@@ -171,10 +171,13 @@ def test_a_large_result_is_told_and_stays_there() -> None:
 def test_whatever_an_outcome_tells_travels() -> None:
     """What a call had raised was not told by its types: the field was new, and known at one end alone."""
     assert {*RemoteOutcome.__struct_fields__} == {*Outcome.__struct_fields__, "value_size"}
-    told = Outcome(status=JobStatus.ERROR, reason="exception", exception_types=("ConnectionError", "OSError"))
-    packed = msgspec.msgpack.encode(packing.pack_outcome(told))
-    found = packing.unpack_outcome(msgspec.msgpack.decode(packed, type=RemoteOutcome), ID, trusted=True)
-    assert found == told
+    for told in (
+        Outcome(status=JobStatus.ERROR, reason="exception", exception_types=("ConnectionError", "OSError")),
+        Outcome(status=JobStatus.ERROR, reason="dependency", lost_result=ID),
+    ):
+        packed = msgspec.msgpack.encode(packing.pack_outcome(told))
+        found = packing.unpack_outcome(msgspec.msgpack.decode(packed, type=RemoteOutcome), ID, trusted=True)
+        assert found == told
 
 
 def test_of_what_is_not_trusted_nothing_pickled_is_kept() -> None:

@@ -40,6 +40,7 @@ class Outcome(msgspec.Struct, kw_only=True, omit_defaults=True):
         traceback: where it raised that, as text.
         cost: what it has cost, in ``currency``, where the engine tells.
         currency: what the cost is counted in: ``USD``, or a unit of the engine's own, such as ``credits``.
+        lost_result: the id of the job whose result its engine has lost, where it has not run since.
     """
 
     status: JobStatus
@@ -62,6 +63,7 @@ class Outcome(msgspec.Struct, kw_only=True, omit_defaults=True):
     cost: float | None = None
     currency: str = ""
     exception_types: tuple[str, ...] = ()
+    lost_result: str = ""
 
 
 class Attempt(msgspec.Struct, kw_only=True, omit_defaults=True):

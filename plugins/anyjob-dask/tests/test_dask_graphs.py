@@ -141,7 +141,9 @@ def test_what_needs_a_result_that_is_lost_ends_and_says_so(
         assert [each.followed_by for each in last.attempts()] == ["dependency", ""]
     else:
         assert told in needs.outcome(PATIENCE).message
-        assert (needs.outcome().reason, last.outcome(PATIENCE).reason) == ("dependency", "dependency")
+        for job in (needs, last):
+            outcome = job.outcome(PATIENCE)
+            assert (outcome.reason, outcome.lost_result) == ("dependency", held.job_id())
         opened(gate)
     assert slow.result(PATIENCE) == 2
     assert (tmp_path / "ran").read_text() == "ran\n"

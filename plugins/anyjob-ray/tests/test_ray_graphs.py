@@ -158,7 +158,8 @@ def test_what_was_to_take_a_result_that_is_lost_begins_anew_with_what_is_stored(
         pytest.skip("Ray has kept its copies: nothing was lost")
     told = [f"the result of job {job.job_id()} was lost by Ray" for job in held]
     for job in (needs[0], last[0]):
-        assert job.outcome(2 * PATIENCE).reason == "dependency"
+        outcome = job.outcome(2 * PATIENCE)
+        assert (outcome.reason, outcome.lost_result) == ("dependency", held[0].job_id())
         assert told[0] in job.outcome().message
         assert "(submit both anew)" in job.outcome().message
     for job in (needs[1], last[1]):

@@ -12,7 +12,7 @@ from anyjob_ray.options import RayJobOptions, RayOptions
 from anyjob_ray.payload import Packer
 from anyjob_ray.results import load_outcome
 from anyjob_ray.task_options import task_options, why_infeasible
-from anyjob_ray.tasks.failures import REASONS, bereft_outcome, failed_outcome
+from anyjob_ray.tasks.failures import REASONS, bereft_outcome, broken_outcome, failed_outcome
 from anyjob_ray.tasks.nodes import resource_demand
 from anyjob_ray.worker.reports.result import LARGE, dump_out_of_band
 from hypothesis import given
@@ -248,8 +248,11 @@ def test_a_result_that_ray_has_lost_is_told_by_the_job_that_made_it(durable: boo
         error = RayTaskError("run_job", "…", kind(lost, b"", ""))
         outcome = bereft_outcome(error, taken, durable)
         assert outcome is not None
-        assert (outcome["status"], outcome["reason"]) == ("ERROR", "dependency")
-        assert outcome["message"].startswith(runner.RESULT_LOST.format("b2"))
+        further = broken_outcome("c3", pickle.dumps(outcome))
+        assert further is not None
+        for told in (outcome, pickle.loads(further)):
+            assert (told["status"], told["reason"], told["lost_result"]) == ("ERROR", "dependency", "b2")
+            assert told["message"].startswith(runner.RESULT_LOST.format("b2"))
         assert ("'anyjob rerun --downstream b2'" in outcome["message"]) is durable
     assert bereft_outcome(error, {"a1": taken["a1"]}, durable) is None, "its own result"
     assert bereft_outcome(RuntimeError("something new"), taken, durable) is None

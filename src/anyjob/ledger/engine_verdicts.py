@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from anyjob.ledger.dependencies import RESULT
 from anyjob.ledger.rows import BLOCKED, CODE, DUE
-from anyjob.standalone.runner import first_of, is_of_lost_result
+from anyjob.standalone.runner import first_of
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def unfounded(db: sqlite3.Connection, outcomes: Mapping[str, Outcome]) -> set[st
     """
     told: dict[tuple[str, bool], list[str]] = {}
     for job_id, outcome in outcomes.items():
-        if outcome.reason == "dependency" and (first := first_of(outcome.message)):
-            told.setdefault((first, is_of_lost_result(outcome.message)), []).append(job_id)
+        if outcome.reason == "dependency" and (first := outcome.lost_result or first_of(outcome.message)):
+            told.setdefault((first, bool(outcome.lost_result)), []).append(job_id)
     found: set[str] = set()
     for (first, is_lost), job_ids in told.items():
         if db.execute("SELECT 1 FROM jobs WHERE id = ?", (first,)).fetchone() is None:

@@ -246,6 +246,7 @@ class RemoteOutcome(msgspec.Struct, omit_defaults=True):
     cost: float | None = None
     currency: str = ""
     exception_types: tuple[str, ...] = ()
+    lost_result: str = ""
 
 
 class Explained(msgspec.Struct):

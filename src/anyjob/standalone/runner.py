@@ -400,16 +400,11 @@ RESULT_LOST = BROKEN + "the result of job {} was lost"
 
 
 def first_of(message: str) -> str:
-    """Return the id of the job that one has failed of, as it is told: of its end, or for a lost result."""
+    """Return the id of the job that one has failed of, as it is told."""
     if not message.startswith(BROKEN):
         return ""
     words = message[len(BROKEN) :].split(" ", 5)
     return words[words.index("job") + 1] if "job" in words[:-1] else ""
-
-
-def is_of_lost_result(message: str) -> bool:
-    """Tell whether one is told so that its engine has lost the result of a job that it was to start after."""
-    return message.startswith(RESULT_LOST.partition("job")[0])
 
 
 class NoResult(Exception):

@@ -43,8 +43,12 @@ class Dependent:
         """Return what it starts after, and has not ended as far as is known."""
         return []
 
-    def can_start_still(self, message: str) -> bool:
-        """Tell whether it can start, though its engine has ended it, with these words."""
+    def can_start_still(self, lost: str) -> bool:
+        """Tell whether it can start, though its engine has ended it.
+
+        Args:
+            lost: the id of the job whose result it is said to have lost, if it is.
+        """
         return False
 
     def begins_anew(self, record: JobRecord) -> tuple[Needed, ...]:

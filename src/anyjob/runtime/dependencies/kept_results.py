@@ -16,7 +16,6 @@ from anyjob.orders import Ticket
 from anyjob.resources import goes_again
 from anyjob.runtime.dependencies.dependent import Dependent, Needed
 from anyjob.runtime.dependencies.job_arguments import results_in
-from anyjob.standalone.runner import first_of, is_of_lost_result
 from anyjob.status import JobStatus
 
 PATIENCE = 5.0
@@ -153,9 +152,8 @@ class Followed(Dependent):
         """Return what it starts after, and has not ended as far as is known."""
         return list(self._needed.values())
 
-    def can_start_still(self, message: str) -> bool:
+    def can_start_still(self, lost: str) -> bool:
         """Tell whether it can: its engine was wrong about it, or about one that it starts after."""
-        lost = first_of(message) if is_of_lost_result(message) else ""
         if self._broken_by is not None or not (lost or _let_go):
             return False
         left: list[Dependent] = [self]

@@ -63,7 +63,7 @@ class InProcessRetries(Recorder):
         if (
             outcome.reason == "dependency"
             and record.behind is not None
-            and record.behind.can_start_still(outcome.message)
+            and record.behind.can_start_still(outcome.lost_result)
         ):
             self._ended[record] = [*ended, (outcome.attempt, "dependency", outcome)]
             self._waits[job_id] = 0.0

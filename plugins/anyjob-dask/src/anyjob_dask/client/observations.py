@@ -17,6 +17,7 @@ class LastObservation(msgspec.Struct):
         worker: the one that it runs on or, where its result is ``large``, that holds this.
         reason: why there is no result.
         message: the same in words, or why it waits.
+        lost_result: the id of the job whose result was lost, where it has none since.
         attempt: which attempt it is, from 1.
         large: whether the result is too large for the scheduler.
         since: when that was reported (`time.monotonic`).
@@ -26,6 +27,7 @@ class LastObservation(msgspec.Struct):
     worker: str = ""
     reason: str = ""
     message: str = ""
+    lost_result: str = ""
     attempt: int = 1
     large: bool = False
     since: float = msgspec.field(default_factory=time.monotonic)
@@ -50,4 +52,10 @@ def outcome_without_result(last: LastObservation) -> Outcome:
     """Return the outcome of a job that has left Dask without a result."""
     if last.reason == "cancelled":
         return Outcome(status=JobStatus.CANCELLED, message=last.message)
-    return Outcome(status=JobStatus.ERROR, reason=last.reason, message=last.message, attempt=last.attempt)
+    return Outcome(
+        status=JobStatus.ERROR,
+        reason=last.reason,
+        message=last.message,
+        attempt=last.attempt,
+        lost_result=last.lost_result,
+    )

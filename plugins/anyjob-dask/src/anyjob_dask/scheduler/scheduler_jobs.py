@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from anyjob.sdk import runner
 from anyjob_dask import protocol
@@ -12,6 +12,20 @@ from anyjob_dask.serialization import LARGE
 
 MAX_REMEMBERED = 10_000
 """Jobs that have left Dask without a result, and are remembered with the reason."""
+
+
+class Ending(NamedTuple):
+    """Why a job has left Dask without a result: what a client is told of it.
+
+    Args:
+        reason: as that of an `anyjob.Outcome`, or ``cancelled``.
+        message: the same in words.
+        lost_result: the id of the job whose result was lost that it was to take.
+    """
+
+    reason: str
+    message: str
+    lost_result: str = ""
 
 
 class SchedulerJobs:
@@ -26,7 +40,7 @@ class SchedulerJobs:
         started: when a worker reported of a job that it runs (`time.time`).
         results: key and result of finished jobs whose result is small.
         holders: the address of the worker that has the result of a finished job.
-        without_result: reason and message of jobs that have left Dask without a result.
+        without_result: of jobs that have left Dask without a result, why.
     """
 
     def __init__(self, scheduler: Any) -> None:
@@ -36,7 +50,7 @@ class SchedulerJobs:
         self.started: dict[str, float] = {}
         self.results: dict[str, tuple[str, bytes]] = {}
         self.holders: dict[str, str] = {}
-        self.without_result: dict[str, tuple[str, str]] = {}
+        self.without_result: dict[str, Ending] = {}
 
     def add(self, key: str, parsed: JobKey) -> None:
         """A task has come."""
@@ -61,9 +75,8 @@ class SchedulerJobs:
             key, data = self.results[job_id]
             return {"state": "finished", "key": key, "result": data}
         if job_id in self.without_result:
-            reason, message = self.without_result[job_id]
-            key_left = self.keys.get(job_id)
-            return {"state": "no-result", "key": key_left, "reason": reason, "message": message}
+            ending = self.without_result[job_id]
+            return {"state": "no-result", "key": self.keys.get(job_id), **ending._asdict()}
         task = self.task(job_id)
         if task is None:
             return None
@@ -120,9 +133,7 @@ class SchedulerJobs:
         if holder is None or self._is_connected(holder):  # those who wanted it have released it
             self.results.pop(job_id, None)
         else:
-            self._remember(
-                [(each, "dependency", self._bereft(each, job_id)) for each in self._unmade(job_id)]
-            )
+            self._remember([(each, self._bereft(each, job_id)) for each in self._unmade(job_id)])
             if job_id not in self.results:
                 message = "the worker that held its result died, and the result with it"
                 self.end_without_result(job_id, "lost", message)
@@ -132,32 +143,34 @@ class SchedulerJobs:
     def end_without_result(self, job_id: str, reason: str, message: str) -> None:
         """Remember why a job has no result; the first reason stays. Nor has what takes its result."""
         if job_id not in self.without_result:
-            self._remember([(job_id, reason, message)])
+            self._remember([(job_id, Ending(reason, message))])
 
-    def _remember(self, ended: list[tuple[str, str, str]]) -> None:
+    def _remember(self, ended: list[tuple[str, Ending]]) -> None:
         while ended:
-            job_id, reason, message = ended.pop()
-            self.without_result[job_id] = reason, message
-            ended += self._broken_by(job_id, reason, message)
+            job_id, ending = ended.pop()
+            self.without_result[job_id] = ending
+            ended += self._broken_by(job_id, ending)
         while len(self.without_result) > MAX_REMEMBERED:
             del self.without_result[next(iter(self.without_result))]
 
-    def _broken_by(self, job_id: str, reason: str, message: str) -> list[tuple[str, str, str]]:
-        status = "CANCELLED" if reason == "cancelled" else "ERROR"
-        why = str(runner.broken(job_id, status, reason, message))
-        return [(each, "dependency", why) for each in self._unmade(job_id)]
+    def _broken_by(self, job_id: str, ending: Ending) -> list[tuple[str, Ending]]:
+        status = "CANCELLED" if ending.reason == "cancelled" else "ERROR"
+        why = str(runner.broken(job_id, status, ending.reason, ending.message))
+        return [(each, Ending("dependency", why, ending.lost_result)) for each in self._unmade(job_id)]
 
     def _unmade(self, job_id: str) -> list[str]:
         """Return those that take the result of a job and have not been made."""
         left = [each for each in self.dependents(job_id) if each not in self.holders]
         return [each for each in left if each not in self.without_result]
 
-    def _bereft(self, job_id: str, needed: str) -> str:
-        """Return why a job is not made that takes the result of one which has succeeded, in words."""
+    def _bereft(self, job_id: str, needed: str) -> Ending:
+        """Return why a job is not made that takes the result of one which has succeeded."""
         lost = f"{runner.RESULT_LOST.format(needed)} with the worker that held it"
-        if not self.parsed[self.keys[job_id]].durable:
-            return f"{lost} (submit both anew)"
-        return f"{lost}, and nobody had fetched it ('anyjob rerun --downstream {needed}' makes it anew)"
+        way_out = "(submit both anew)"
+        if self.parsed[self.keys[job_id]].durable:
+            lost += ", and nobody had fetched it"
+            way_out = f"('anyjob rerun --downstream {needed}' makes it anew)"
+        return Ending("dependency", f"{lost} {way_out}", needed)
 
     def dependents(self, job_id: str) -> list[str]:
         """Return the jobs that take the result of this one, and that Dask has not forgotten."""

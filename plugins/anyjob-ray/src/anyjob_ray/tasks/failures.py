@@ -63,10 +63,9 @@ def bereft_outcome(error: BaseException, taken: Mapping[str, Any], durable: bool
     needed = next((job_id for job_id, ref in taken.items() if ref.hex() in lost), None)
     if needed is None:
         return None
-    # Also read by the ledger: where that result is stored, the job begins anew with it.
     way_out = f"'anyjob rerun --downstream {needed}' makes it anew" if durable else "submit both anew"
     message = f"{RESULT_LOST.format(needed)} by Ray, with the node or the process that held it ({way_out})"
-    return {"status": "ERROR", "reason": "dependency", "message": message, "finished": time.time()}
+    return {**_not_run(message), "lost_result": needed}
 
 
 def broken_outcome(job_id: str, outcome: bytes) -> bytes | None:
@@ -80,8 +79,11 @@ def broken_outcome(job_id: str, outcome: bytes) -> bytes | None:
     if known["status"] == "DONE":
         return None
     message = str(broken(job_id, known["status"], known.get("reason"), known.get("message", "")))
-    fields = {"status": "ERROR", "reason": "dependency", "message": message, "finished": time.time()}
-    return pickle.dumps(fields, 5)
+    return pickle.dumps({**_not_run(message), "lost_result": known.get("lost_result", "")}, 5)
+
+
+def _not_run(message: str) -> dict[str, Any]:
+    return {"status": "ERROR", "reason": "dependency", "message": message, "finished": time.time()}
 
 
 def _message(reason: str, error: BaseException) -> str:
