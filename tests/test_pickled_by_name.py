@@ -126,3 +126,32 @@ def test_a_field_without_a_default_has_none_where_the_call_runs(tmp_path: Path, 
         "",
         ["['steps'] ['steps'] ['steps']", "Fit(steps=2, seed=0, tags=[])"],
     )
+
+
+RAISING = """
+import sys
+import anyjob
+
+class Model:
+    def fit(self, x):
+        return [1 / each for each in x]
+
+job = anyjob.get_backend(sys.argv[1]).run(lambda x: Model().fit(x), [0])
+print(job.exception(timeout=60).__cause__)
+"""
+
+
+@pytest.mark.parametrize("name", ["processes", "local"])
+def test_a_traceback_names_the_script_and_shows_its_lines(tmp_path: Path, name: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(RAISING)
+    done = subprocess.run(
+        [sys.executable, str(script), name], capture_output=True, text=True, timeout=120, cwd=tmp_path
+    )
+    assert done.stderr == ""
+    for line, function, text in (
+        (9, "<lambda>", "lambda x: Model().fit(x), [0])"),
+        (7, "fit", "return [1 / each for each in x]"),
+    ):
+        assert f'File "{script}", line {line}, in {function}\n' in done.stdout
+        assert text in done.stdout

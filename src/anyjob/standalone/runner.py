@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _HERE = os.path.dirname(__file__)
+_FILENAME = 10  # its place among the arguments of `types.CodeType`
 __all__ = ["dumps", "failure", "perform", "pickled", "resolve"]
 
 
@@ -135,6 +136,9 @@ def dump_by_value(value: Any, stream: Any, buffer_callback: Callable[[Any], obje
     by_cloudpickle, known = pickler.reducer_override, pickler.dispatch_table
 
     def reduce(value: Any) -> Any:
+        if type(value) is types.CodeType:  # with its file, which cloudpickle leaves out: tracebacks name it
+            made, arguments = known[types.CodeType](value)
+            return made, (*arguments[:_FILENAME], value.co_filename, *arguments[_FILENAME + 1 :])
         reduced = by_cloudpickle(value)
         if reduced is not NotImplemented or isinstance(value, (type, types.FunctionType)):
             return reduced
