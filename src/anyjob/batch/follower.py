@@ -9,12 +9,10 @@ from typing import Any
 
 from anyjob.batch import job_outcomes
 from anyjob.batch.dialect import Row
-from anyjob.batch.files import submission
 from anyjob.batch.files.claims import claim_for_nobody, claimed_by
-from anyjob.batch.files.finding import memberships
-from anyjob.batch.files.journal import Journal
 from anyjob.batch.files.membership import Membership
 from anyjob.batch.files.node_reports import end_of_log, read_observed_end, refresh_directory
+from anyjob.batch.followed_jobs import FollowedJob, FollowedJobs
 from anyjob.batch.queue import Listing, Queue
 from anyjob.errors import BackendUnavailableError, StateError
 from anyjob.orders import Observation, Ticket
@@ -26,50 +24,6 @@ MAX_SPOOLS_READ = 100
 """Jobs that are new to us whose spools are read, whatever the journal says."""
 CANCELLER_TIMEOUT = 5.0
 """Seconds that the accounting is given to say who has cancelled a job."""
-
-
-class FollowedSubmission:
-    """A submission that is followed."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.size = submission.size(path)
-        self.journal = Journal(path)
-        self.jobs: dict[int, FollowedJob] = {}
-        self.settled: set[int] = set()
-
-
-class FollowedJob:
-    """What is known of one job that has not ended."""
-
-    __slots__ = (
-        "cancelled",
-        "end_checked",
-        "end_noted",
-        "ended_since",
-        "last_observation",
-        "membership",
-        "outcome",
-        "started_attempt",
-        "submission",
-        "unlisted_since",
-    )
-
-    def __init__(self, membership: Membership | None, followed: FollowedSubmission | None) -> None:
-        self.membership = membership
-        self.submission = followed
-        self.started_attempt = 0
-        self.end_noted = False
-        self.cancelled = False
-        self.end_checked = False
-        self.ended_since: float | None = None  # as the scheduler says
-        self.unlisted_since: float | None = None  # by the scheduler
-        self.last_observation: Observation | None = None
-        self.outcome: Outcome | None = None
-
-    def row(self, ticket: Ticket, listing: Listing) -> Row | None:
-        """Return what is said of it; None where that is nothing, or of a job that has its id by now."""
-        return listing.get(ticket.native_id, self.submission.path.name if self.submission else "")
 
 
 class Follower:
@@ -87,61 +41,7 @@ class Follower:
         self._patience = patience
         self._why = why
         self.given_up: list[str] = []  # ids of those that the scheduler still has
-        self._jobs: dict[str, FollowedJob] = {}
-        self._submissions: dict[Path, FollowedSubmission] = {}
-
-    # --- by the spool -------------------------------------------------------------------------
-
-    def _followed(self, tickets: Sequence[Ticket]) -> dict[str, FollowedJob]:
-        """Return what is known of jobs, by their ids; those that are new are followed from now on."""
-        new = [ticket for ticket in tickets if ticket.job_id not in self._jobs]
-        here = [ticket for ticket in new if ticket.spool is not None]
-        found: dict[str, Membership] = {}
-        if here and here[0].spool is not None:
-            root = here[0].spool.parent.parent
-            found = memberships(root, [ticket.job_id for ticket in here], self._dialect)
-        for ticket in new:
-            self._follow(ticket, found.get(ticket.job_id))
-        return {ticket.job_id: self._jobs[ticket.job_id] for ticket in tickets}
-
-    def _follow(self, ticket: Ticket, membership: Membership | None) -> None:
-        followed = None if membership is None else self._submission(membership.submission)
-        job = self._jobs[ticket.job_id] = FollowedJob(membership, followed)
-        if not self._queue.was_submitted_here(ticket.native_id):
-            self._queue.invalidate()  # what was said of it, if anything, may be old
-        if membership is not None and followed is not None:
-            followed.jobs[membership.position] = job
-            followed.journal = Journal(followed.path)  # read once more, for one that comes later
-        # Of what is ours no submission is left where all its jobs have ended, as another process has seen.
-        job.end_noted = followed is None and ticket.spool is not None
-
-    def _submission(self, path: Path) -> FollowedSubmission:
-        followed = self._submissions.get(path)
-        if followed is None:
-            followed = self._submissions[path] = FollowedSubmission(path)
-        return followed
-
-    def _read_journals(self, jobs: Mapping[str, FollowedJob]) -> bool:
-        """Read the entries that the nodes have appended; return whether there was anything new."""
-        changed = False
-        for followed in {job.submission for job in jobs.values() if job.submission is not None}:
-            if followed.journal.is_gone():
-                for job in list(followed.jobs.values()):
-                    job.end_noted = True
-            for letter, number, attempt in followed.journal.new_entries():
-                noted = followed.jobs.get(number)
-                if noted is None:
-                    continue
-                if letter == "S" and attempt > noted.started_attempt:
-                    noted.started_attempt, noted.end_noted, changed = attempt, False, True
-                elif letter == "E" and not noted.end_noted:
-                    noted.end_noted, changed = True, True
-                elif letter == "X" and not noted.cancelled:
-                    noted.cancelled = True
-                    self._queue.invalidate()
-        if changed:
-            self._queue.note_activity()
-        return changed
+        self._jobs = FollowedJobs(queue)
 
     def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
         """Return where jobs are; those that nothing is known of are left out.
@@ -149,12 +49,12 @@ class Follower:
         Raises:
             BackendUnavailableError: the scheduler does not answer, and the spool tells nothing new.
         """
-        new_tickets = [ticket for ticket in tickets if ticket.job_id not in self._jobs]
-        jobs = self._followed(tickets)
+        new_tickets = [ticket for ticket in tickets if self._jobs.get(ticket.job_id) is None]
+        jobs = self._jobs.follow(tickets)
         if len(new_tickets) <= MAX_SPOOLS_READ:
             for ticket in new_tickets:  # one that somebody asks about may have ended long ago
                 jobs[ticket.job_id].outcome = None if ticket.spool is None else _read_outcome(ticket.spool)
-        changed = self._read_journals(jobs)
+        changed = self._jobs.read_journals(jobs)
         open_tickets = [t for t in tickets if not self._has_outcome(t, jobs[t.job_id])]
         found: dict[str, Observation | None] = {
             job_id: _final_observation(job.outcome) for job_id, job in jobs.items() if job.outcome is not None
@@ -336,7 +236,7 @@ class Follower:
     def has_lost_its_id(self, tickets: Sequence[Ticket]) -> set[str]:
         """Return which of these the scheduler has another job for, under the id that they had."""
         listing, others = self._queue.listing, set()
-        jobs = self._followed(tickets)
+        jobs = self._jobs.follow(tickets)
         for ticket in tickets:
             job = jobs[ticket.job_id]
             if listing.get(ticket.native_id) is not None and job.row(ticket, listing) is None:
@@ -346,7 +246,7 @@ class Follower:
     def packed(self, tickets: Sequence[Ticket]) -> list[tuple[Ticket, Membership]]:
         """Return those of these that share their task with jobs which are to go on."""
         chosen: dict[tuple[Path, int], list[tuple[Ticket, Membership]]] = {}
-        jobs = self._followed(tickets)
+        jobs = self._jobs.follow(tickets)
         for ticket in tickets:
             member = jobs[ticket.job_id].membership
             if member is not None and member.pack > 1:
@@ -357,20 +257,13 @@ class Follower:
 
     def hold_back(self, tickets: Sequence[Ticket]) -> None:
         """What of these has not begun by now does not begin any more."""
-        for job in self._followed(tickets).values():
+        for job in self._jobs.follow(tickets).values():
             if job.membership is not None:
                 claim_for_nobody(job.membership, self._dialect)
 
     def cancelled(self, tickets: Sequence[Ticket]) -> None:
         """Note that these are being cancelled by us, for all that follow them."""
-        numbers: dict[FollowedSubmission, list[int]] = {}
-        for job in self._followed(tickets).values():
-            job.cancelled = True
-            if job.membership is not None and job.submission is not None:
-                numbers.setdefault(job.submission, []).append(job.membership.position)
-        for followed, some in numbers.items():
-            followed.journal.append("X", some)
-        self._queue.invalidate()
+        self._jobs.cancelled(tickets)
 
     def collect(
         self, tickets: Sequence[Ticket], read: Callable[[Sequence[Ticket]], Mapping[str, Outcome]]
@@ -390,29 +283,8 @@ class Follower:
             else:
                 unknown.append(ticket)
         found.update(read(unknown))
-        self._forget(found)
+        self._jobs.forget(found)
         return found
-
-    def _forget(self, job_ids: Mapping[str, Outcome]) -> None:
-        """Let go of what was kept for jobs; the last of a submission takes its directory along."""
-        touched: dict[FollowedSubmission, list[int]] = {}
-        for job_id in job_ids:
-            job = self._jobs.pop(job_id, None)
-            if job is None or job.membership is None or job.submission is None:
-                continue
-            followed, position = job.submission, job.membership.position
-            followed.jobs.pop(position, None)
-            followed.settled.add(position)
-            untold = touched.setdefault(followed, [])
-            if not (job.end_noted or job.cancelled):
-                untold.append(position)
-        for followed, untold in touched.items():
-            if len(followed.settled) == followed.size:
-                submission.remove(followed.path)
-            elif untold:
-                followed.journal.append("G", untold)  # for who removes what is forgotten
-            if not followed.jobs:
-                self._submissions.pop(followed.path, None)
 
 
 def _read_outcome(directory: Path) -> Outcome | None:
