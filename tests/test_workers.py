@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -118,6 +119,16 @@ def test_each_finds_a_clean_slate(driver: WorkerDriver, tmp_path: Path) -> None:
         one["environ"].pop("ANYJOB_SPOOL")
     assert after == before
     assert driver.made("d", calls.draw, **where) != random.Random(7).random()
+
+
+def test_numpy_draws_other_numbers_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is seeded with what it takes: a few numbers of 32 bits, which are never the same."""
+    seeds: list[list[int]] = []
+    monkeypatch.setitem(sys.modules, "numpy.random", SimpleNamespace(seed=seeds.append))
+    zygote_child.seed_numpy()
+    zygote_child.seed_numpy()
+    assert seeds[0] != seeds[1]
+    assert all(len(seed) == 8 and max(seed) < 1 << 32 for seed in seeds)
 
 
 def test_each_has_its_own_streams_variables_and_mark(driver: WorkerDriver) -> None:

@@ -187,7 +187,7 @@ def with_files(spec: Spec, content: Callable[[File], File] = taken) -> Spec:
         content: takes that of one.
     """
     fields = file_fields(type(spec))
-    if not any(getattr(spec, name) for name in fields):
+    if not fields or not any(getattr(spec, name) for name in fields):
         return spec
     given: dict[str, Any] = {}
 

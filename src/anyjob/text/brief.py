@@ -46,8 +46,10 @@ def in_a_line(describe: Callable[[Any], object], spec: object) -> str:
 
 def arguments(args: Iterable[object], kwargs: Mapping[str, object] = {}) -> str:
     """Return the arguments of a call, each in a few words."""
-    given = [brief(value) for value in islice(args, 20)]
-    return ", ".join(given + [f"{key}={brief(value)}" for key, value in islice(kwargs.items(), 20)])
+    given = [*map(brief, islice(args, 20))]
+    if kwargs:
+        given += [f"{key}={brief(value)}" for key, value in islice(kwargs.items(), 20)]
+    return ", ".join(given)
 
 
 class _Brief(reprlib.Repr):

@@ -42,7 +42,7 @@ class Transitions:
                 record.cost, record.currency = seen.cost, seen.currency
             old = record.status
             # Only a new attempt takes a job from RUNNING back.
-            if seen.attempt <= record.attempt and old in (status, JobStatus.RUNNING):
+            if seen.attempt <= record.attempt and (old is status or old is JobStatus.RUNNING):
                 return None
             record.status = status
             record.attempt = max(record.attempt, seen.attempt)

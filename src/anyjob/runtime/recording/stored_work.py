@@ -43,19 +43,20 @@ class StoredWork:
             SerializationError: something in the work cannot be pickled.
             StateError: what is large cannot be written.
         """
-        first = records[0].specs[-1]
+        chains = [record.specs for record in records]
+        first = chains[0][-1]
         describe = self._backend.services.job_type(records[0].kind).describe
-        has_files = any(map(file_fields, map(type, records[0].specs)))
+        has_files = any(map(file_fields, map(type, chains[0])))
         shared = None
         if (
             isinstance(first, Call)
             and not isinstance(first, PickledCall)
-            and all(getattr(record.specs[-1], "fn", None) is first.fn for record in records)
+            and all(getattr(chain[-1], "fn", None) is first.fn for chain in chains)
         ):
             shared = dump(first.fn, first)
         jobs = []
-        for record in records:
-            native = record.specs[-1]
+        for record, chain in zip(records, chains, strict=True):
+            original, native = chain[0], chain[-1]
             if isinstance(native, PickledCall):
                 payload = native.pickled  # the variables of its own go with the order
             elif isinstance(native, Call):
@@ -72,7 +73,6 @@ class StoredWork:
             if len(payload) > LARGE:
                 self._keep(record.job_id, payload)
                 kept = None
-            original = record.specs[0]
             if has_files:
                 written = (native,) if original is native else (original, native)
                 for held in {file.sha256 for each in written for file in files_in(each)} - {""}:

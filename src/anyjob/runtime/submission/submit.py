@@ -127,7 +127,7 @@ def _admit(
     """
     groups: dict[Hashable, list[Order]] = {}  # by what they are given, which plugins may have amended
     for record in records:
-        own = record.resources
+        own = given = record.resources
         try:
             admitted = backend.services.before_submit(backend, record.job_id, record.specs[0], own)
         except Refused as refusal:
@@ -137,10 +137,11 @@ def _admit(
             continue
         record.notes = (admitted and admitted.notes) or _NO_NOTES
         if admitted is not None and admitted.resources is not own:
-            record.give(shared.amended(admitted.resources))
+            given = shared.amended(admitted.resources)
+            record.give(given)
         check_tasks(backend, record)
-        order = backend._order(record, shared.options(record.resources))
-        groups.setdefault(shared.key(record.resources), []).append(order)
+        order = backend._order(record, shared.options(given))
+        groups.setdefault(shared.key(given), []).append(order)
     return groups.values()
 
 
@@ -266,7 +267,8 @@ class _Handover:
             if other is None and record.native_id is not None:
                 self._tracker.submitted(job)
         for record in self.own.values():
-            record.raise_hook_error()
+            if record.hook_error is not None:
+                record.raise_hook_error()
         return jobs
 
 

@@ -39,5 +39,8 @@ CLIENT_PROTOCOL = 6
 """The version of what client and supervisor say to each other."""
 KEEPER_PROTOCOL = 8
 """The version of what supervisor and keeper say to each other."""
+SOON = 0.05
+"""Seconds that the keeper may take to tell what can wait: what has come together is told together, and for
+the supervisor, and all whom that tells, a message costs as much as many jobs in it."""
 READY = "anyjob: a supervisor is ready"
 """What a supervisor that was started writes to stdout: what is none says something else."""

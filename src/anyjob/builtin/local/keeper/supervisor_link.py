@@ -7,7 +7,7 @@ import os
 from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.ipc import sockets
 from anyjob.builtin.local.ipc.frames import FrameSocket
-from anyjob.builtin.local.ipc.protocol import KEEPER_PROTOCOL
+from anyjob.builtin.local.ipc.protocol import KEEPER_PROTOCOL, SOON
 from anyjob.builtin.local.keeper.launch.environments import without_marks
 from anyjob.builtin.local.keeper.launch.errors import StartFailed
 from anyjob.execution.interpreter import MARK
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
             """Tell whether the keeper is to end as soon as it can."""
 
 
-SOON = 0.02
-"""Seconds that it may take to tell what can wait, and for a start twice that: a job that ends meanwhile is
-told of once, and what has come together is told together."""
 RECONNECT = 0.1
 """Seconds that a supervisor that has gone has to come back, before another one is started."""
 BACKOFF = 10.0
@@ -122,7 +119,10 @@ class SupervisorLink:
             self._loop.send(self._frames, event)
 
     def tell_soon(self, event: dict[str, Any]) -> None:
-        """Tell what has happened to a job, once it has waited a little for something to be told with it."""
+        """Tell what has happened to a job, once it has waited a little for something to be told with it.
+
+        A start waits up to twice as long: of a job that ends meanwhile one thing is told.
+        """
         self._is_behind = True
         if self._frames is None:
             return

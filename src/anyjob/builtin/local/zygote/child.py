@@ -26,6 +26,8 @@ SIG_DFL, SIG_IGN, set_handler = plain_signal.SIG_DFL, plain_signal.SIG_IGN, plai
 
 VARIABLES = ("ANYJOB_KEEPER", "ANYJOB_JOB_ID", "ANYJOB_ATTEMPT", "ANYJOB_SPOOL")
 STREAMS = ((1, "/stdout"), (2, "/stderr"))
+ENTROPY = 32
+"""Bytes of chance that random numbers begin with."""
 APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 
 
@@ -149,9 +151,14 @@ def write_mark(memory: memoryview, mark: bytes) -> None:
 def reset_inherited_state() -> None:
     """Let nothing be shared between children that each should have for itself."""
     atexit._clear()
+    seed_numpy()  # else all children would draw the same numbers; Python's own sees to itself
+
+
+def seed_numpy() -> None:
+    """Have the random numbers of numpy be others, if it is there; by itself it takes far longer."""
     random = sys.modules.get("numpy.random")
     if random is not None:
-        random.seed()  # else all children would draw the same numbers; Python's own sees to itself
+        random.seed(list(memoryview(os.urandom(ENTROPY)).cast("I")))
 
 
 def join_group(group: str) -> None:

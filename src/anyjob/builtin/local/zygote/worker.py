@@ -91,7 +91,7 @@ class Worker:
         self._host = host
         self._calls = 0
         self._usual_memory = 0
-        self._slate = Slate()
+        self._slate = Slate(child)
         self._usage = Usage()
 
     def serve(self) -> NoReturn:
@@ -233,9 +233,14 @@ class Worker:
 
 
 class Slate:
-    """What each call finds as the first one did."""
+    """What each call finds as the first one did.
 
-    def __init__(self) -> None:
+    Args:
+        child: the module that has what children of a zygote do.
+    """
+
+    def __init__(self, child: Any) -> None:
+        self._child = child
         self._variables = dict(os.environb)
         self._given: dict[bytes, bytes] = {}  # to the last call, all in all
         self._own = self._given.keys()  # what of that was its own
@@ -269,9 +274,9 @@ class Slate:
         sys.path[:], sys.argv[:] = self._path, self._argv
         sys.stdin, sys.stdout, sys.stderr = self._streams
         sys.modules["__main__"] = type(sys)("__main__")
-        for module in ("random", "numpy.random"):
-            if module in sys.modules:
-                sys.modules[module].seed()
+        if "random" in sys.modules:
+            sys.modules["random"].seed(int.from_bytes(os.urandom(self._child.ENTROPY), "little"))
+        self._child.seed_numpy()
 
     def has_streams(self) -> bool:
         """Tell whether the streams are open that each call has."""

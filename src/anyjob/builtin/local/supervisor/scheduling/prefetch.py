@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from anyjob.builtin.local.ipc.protocol import SOON
+
 LEAST = 8
 """Jobs, at most, that it has where jobs take long."""
 MOST = 256
 """Jobs, at most, that it has where they end faster than the supervisor comes to them."""
-WINDOW = 0.05
-"""Seconds that the supervisor may be busy elsewhere, as in a write to the ledger: those that end within such
-a time are to have successors there."""
+WINDOW = 2 * SOON
+"""Seconds from which the supervisor has not heard yet what has ended, or has not come to it: those that end
+within such a time are to have successors there."""
 
 
 class Prefetch:
