@@ -204,7 +204,8 @@ class KeeperDriver:
         for pid, process in snapshot.processes.items():
             mark = snapshot.mark(pid)
             ours = mark is not None and mark.is_zygote and mark.keeper == str(self.state)
-            if ours and process.parent == self.keeper.pid:
+            # A child, ours since its zygote was killed, has that one's mark and session until it runs.
+            if ours and process.parent == self.keeper.pid and process.session == pid:
                 found.append(pid)
         return found
 
