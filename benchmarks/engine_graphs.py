@@ -3,13 +3,15 @@
 A cluster of this machine with two slots, jobs that live with this program, in turns: chains of calls each of
 which takes the result of the one before, a small one and one of 8 MB; or only starts after it, by the engine,
 and by this process; in brackets, the time of a processor in this process, where Dask's scheduler is, too.
-It needs `anyjob-dask` or `anyjob-ray`.
+With `durable`, short chains of jobs that outlive it, which only start after each other: by the engine, and by
+a releaser of this host. It needs `anyjob-dask` or `anyjob-ray`.
 
-Usage: python benchmarks/engine_graphs.py dask|ray [rounds]
+Usage: python benchmarks/engine_graphs.py dask|ray [rounds] [durable]
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import tempfile
@@ -21,7 +23,8 @@ from typing import Any
 from anyjob import Config, Session
 from anyjob.runtime.dependencies import kept_results
 
-LINKS = 20
+DURABLE = "durable" in sys.argv
+LINKS = 5 if DURABLE else 20
 SIZES = {"1 byte": 1, "8 MB": 8_000_000}
 
 
@@ -59,13 +62,13 @@ def ours_after(backend: Any, data: bytes, most_edges: int) -> None:
 
 def main() -> None:
     engine = sys.argv[1]
-    with tempfile.TemporaryDirectory() as state:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as state:
         if engine == "dask":
             from distributed import Client, LocalCluster
 
             cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
             client = Client(cluster)
-            options = {"address": cluster.scheduler_address, "durable": False, "isolation": "thread"}
+            options = {"address": cluster.scheduler_address, "durable": DURABLE, "isolation": "thread"}
 
             def bare(data: bytes) -> None:
                 future = client.submit(step, data, pure=False)
@@ -82,7 +85,8 @@ def main() -> None:
             import ray
 
             ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-            options = {}
+            os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address  # for the releaser
+            options = {"mode": "durable" if DURABLE else "fast"}
             task, task_after = ray.remote(step), ray.remote(step_after)
 
             def bare(data: bytes) -> None:
@@ -103,7 +107,7 @@ def main() -> None:
             data, most = b"x", kept_results.MOST_EDGES
             variants = [partial(ours_after, backend, data, edges) for edges in (most, 0)]
             compare(f"{engine}, after", partial(bare_after, data), *variants)
-            for name, size in SIZES.items():
+            for name, size in () if DURABLE else SIZES.items():
                 data = b"x" * size
                 compare(f"{engine}, {name}", partial(bare, data), partial(ours, backend, data))
 
@@ -117,7 +121,7 @@ def compare(name: str, bare: Callable[[], Any], *variants: Callable[[], Any]) ->
     times = [[timed(chain) for chain in each] for _ in range(rounds)]
     medians = [tuple(map(statistics.median, zip(*found, strict=True))) for found in zip(*times, strict=True)]
     told = [f"{took:.1f} ms ({spent:.1f} ms)" for took, spent in medians]
-    by = ["", " held by this process"][: len(variants)]
+    by = ["", " by a releaser" if DURABLE else " held by this process"][: len(variants)]
     own = ", ".join(f"{text}{how}" for text, how in zip(told, by, strict=False))
     print(f"{name:12} a link: {own}; the engine's own {told[-1]}", flush=True)
 

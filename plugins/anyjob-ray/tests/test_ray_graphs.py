@@ -22,6 +22,7 @@ from support.waiting import wait_until
 
 import anyjob
 from anyjob import Call, Command, DependencyFailedError, JobStatus
+from conftest import Make
 
 cloudpickle.register_pickle_by_value(gated_calls)
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -260,3 +261,14 @@ def test_what_is_to_start_after_many_is_held_and_run_together(backend: RayBacken
     assert {job.native_id() for job in jobs} == {None}
     opened(gate)
     assert [job.result(PATIENCE) for job in jobs] == [*range(200)]
+
+
+def test_what_starts_after_a_job_that_has_just_ended_is_not_left_to_others(make: Make) -> None:
+    backend: Any = make(mode="durable")
+    first = backend.run(abs, -1)
+    owner = backend._open()._owner
+    state = {first.job_id(): "ENDED"}
+    wait_until(lambda: owner.ask(lambda it: it.states.remote([first.job_id()])) == state, "the end")
+    behind = backend.run(abs, -2, after=first)
+    assert behind.native_id(), "it was not left to a releaser"
+    assert behind.result(PATIENCE) == 2

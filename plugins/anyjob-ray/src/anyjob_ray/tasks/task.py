@@ -27,6 +27,7 @@ class Task:
         "cancelled",
         "crashed",
         "dependents",
+        "ended_ref",
         "in_object_store",
         "job_id",
         "kill_reason",
@@ -60,6 +61,8 @@ class Task:
                 need.dependents.append(self)
         self.ref: Any = None
         """Of a task that runs this job alone; once it has ended, of what lies in the object store."""
+        self.ended_ref: Any = None
+        """Of a task that has run this job alone, once that has ended, for those that start after it."""
         self.location: Location | None = None
         self.started = 0.0
         self.outcome: bytes | None = None
@@ -73,6 +76,13 @@ class Task:
     def is_open(self) -> bool:
         """Whether it has not ended."""
         return self.outcome is None
+
+    @property
+    def can_be_given(self) -> bool:
+        """Whether others may be given its ref, who start after its success: it has not failed."""
+        if self.crashed or self.cancelled:
+            return False
+        return self.outcome is None or pickle.loads(self.outcome)["status"] == "DONE"
 
     @property
     def state(self) -> str:
@@ -105,7 +115,7 @@ class Task:
         self.outcome = _as_cancelled(outcome) if self.cancelled else outcome
         self.needs, self.taken, self.dependents = (), _NOTHING, []
         if not self.in_object_store:
-            self.ref = None
+            self.ref, self.ended_ref = None, self.ref
 
 
 def _as_cancelled(outcome: bytes) -> bytes:

@@ -110,7 +110,7 @@ class TaskManager:
         return {
             job_id: ref
             for job_id, task in found.items()
-            if (ref := task.ref) is not None and not task.crashed
+            if (ref := task.ref or task.ended_ref) is not None and task.can_be_given
         }
 
     def _remote_function(self, function: Any, task_options: dict[str, Any]) -> Any:
