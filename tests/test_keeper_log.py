@@ -182,57 +182,64 @@ class Told:
         self.tell = self.tell_soon = self.events.append
 
 
-def test_an_end_that_is_told_lets_no_other_be_forgotten(tmp_path: Path) -> None:
+class Keeper:
+    """What a keeper has to do with the ends of jobs: its event loop, its log, and who is told."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.writer = LogWriter(str(path))
+        loop: Any = Turns()
+        told: Any = Told()
+        self.log = JobLog(self.writer, loop)
+        self.ends = Ends(loop, self.log, told)
+        self.turn = loop.turn
+        self.told: list[dict[str, Any]] = told.events
+
+    def logged(self, offset: int = 0) -> Any:
+        """What its log says from there on."""
+        return replay(self.path.read_bytes()[offset:])
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Keeper:
+    return Keeper(tmp_path / "log")
+
+
+def test_an_end_that_is_told_lets_no_other_be_forgotten(keeper: Keeper) -> None:
     """Ends of one turn are written together; a supervisor may be killed when it has heard of the first alone.
 
     The next one would not find the others in a log that was compacted, and so run their jobs again.
     """
-    loop: Any = Turns()
-    told: Any = Told()
-    writer = LogWriter(str(tmp_path / "log"))
-    log = JobLog(writer, loop)
-    ends = Ends(loop, log, told)
     ended = [{"op": "ended", **event(job)} for job in ("a", "b-1", "c_2")]
-    ends.add(ended[0], others_wait=False)
-    ends.add(ended[1], others_wait=True)
-    log.process_started(SimpleNamespace(id="other", attempt=1, starttime=99), 7)  # type: ignore[arg-type]
-    ends.add(ended[2], others_wait=False)
-    loop.turn()
-    assert [each["id"] for each in told.events] == ["a", "b-1", "c_2"]
-    for heard, each in enumerate(told.events, 1):
-        rest = (tmp_path / "log").read_bytes()[each["offset"] :]
-        assert [*replay(rest).ended] == ["a", "b-1", "c_2"][heard:]
+    keeper.ends.add(ended[0], others_wait=False)
+    keeper.ends.add(ended[1], others_wait=True)
+    keeper.log.process_started(SimpleNamespace(id="other", attempt=1, starttime=99), 7)  # type: ignore[arg-type]
+    keeper.ends.add(ended[2], others_wait=False)
+    keeper.turn()
+    assert [each["id"] for each in keeper.told] == ["a", "b-1", "c_2"]
+    for heard, each in enumerate(keeper.told, 1):
+        assert [*keeper.logged(each["offset"]).ended] == ["a", "b-1", "c_2"][heard:]
 
 
 def test_an_end_that_cannot_be_written_is_told_with_where_it_will_stand(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop: Any = Turns()
-    told: Any = Told()
-    writer = LogWriter(str(tmp_path / "log"))
-    log = JobLog(writer, loop)
-    ends = Ends(loop, log, told)
 
     def append(*args: Any, **how: Any) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer, "append", append)
-        ends.add({"op": "ended", **event("a")}, others_wait=False)
-        loop.turn()
-    loop.turn()
-    assert [*replay((tmp_path / "log").read_bytes()[told.events[0]["offset"] :]).ended] == ["a"]
+        patch.setattr(keeper.writer, "append", append)
+        keeper.ends.add({"op": "ended", **event("a")}, others_wait=False)
+        keeper.turn()
+    keeper.turn()
+    assert [*keeper.logged(keeper.told[0]["offset"]).ended] == ["a"]
 
 
 def test_who_ends_and_who_follows_are_written_together(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By one system call; where that fails, the end is written later, and the other one does not start."""
-    loop: Any = Turns()
-    told: Any = Told()
-    writer = LogWriter(str(tmp_path / "log"))
-    log = JobLog(writer, loop)
-    ends = Ends(loop, log, told)
     following: Any = SimpleNamespace(id="b-1", attempt=1, durable=False, devices=[], key=("b-1", 1))
     written: list[bytes] = []
     real = os.write
@@ -242,17 +249,17 @@ def test_who_ends_and_who_follows_are_written_together(
         return real(fd, data[:-1])
 
     monkeypatch.setattr(os, "write", write)
-    ends.add({"op": "ended", **event("a")}, others_wait=True)
+    keeper.ends.add({"op": "ended", **event("a")}, others_wait=True)
     with pytest.raises(OSError, match="No space"):
-        log.starting(following)
-    assert (tmp_path / "log").read_bytes() == b""
+        keeper.log.starting(following)
+    assert keeper.path.read_bytes() == b""
     assert len(written) == 1
     monkeypatch.undo()
-    log.starting(following)
-    loop.turn()
-    found = replay((tmp_path / "log").read_bytes())
+    keeper.log.starting(following)
+    keeper.turn()
+    found = keeper.logged()
     assert (set(found.running), set(found.ended)) == ({"b-1"}, {"a"})
-    assert [each["id"] for each in told.events] == ["a"]
+    assert [each["id"] for each in keeper.told] == ["a"]
 
 
 def test_the_log_is_no_link(tmp_path: Path) -> None:

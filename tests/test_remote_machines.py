@@ -58,25 +58,23 @@ def name(anyjob_session: anyjob.Session, anyjob_environment: Path) -> Name:
     return Name(anyjob_session, anyjob_environment)
 
 
-class Unheard:
-    """Has what machines answer to what is handed over be lost on the way."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        launch = PipeBackend.launch
-
-        def unheard(backend: PipeBackend, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
-            for order, _ in launch(backend, orders):
-                yield order, Unsure()
-
-        self._undo = monkeypatch.undo
-        monkeypatch.setattr(PipeBackend, "launch", unheard)
-
-    def ends(self) -> None:
-        self._undo()
+def marking(ran: Path) -> Command:
+    return Command(["sh", "-c", 'echo . >> "$0"', str(ran)])
 
 
-def marking(ran: Path, then: str = "true") -> Command:
-    return Command(["sh", "-c", f'echo . >> "$0"; {then}', str(ran)])
+def handed_over_unheard(backend: PipeBackend, ran: Path) -> Any:
+    """Have a machine run a job, and its answer to that be lost on the way."""
+    launch = PipeBackend.launch
+
+    def unheard(backend: PipeBackend, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        for order, _ in launch(backend, orders):
+            yield order, Unsure()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PipeBackend, "launch", unheard)
+        job = backend.run(marking(ran))
+        wait_until(ran.exists)
+    return job
 
 
 def test_another_machine_that_answers_loses_no_job_and_gets_none(name: Name, tmp_path: Path) -> None:
@@ -127,13 +125,11 @@ def test_a_channel_to_another_machine_from_before_loses_no_job_either(
 
 @pytest.mark.parametrize("told_late", [False, True])
 def test_what_was_handed_over_unheard_is_not_handed_to_another_machine(
-    name: Name, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told_late: bool
+    name: Name, tmp_path: Path, told_late: bool
 ) -> None:
     """Nor to what has come in its place: there nothing tells whether it has run."""
-    unheard, ran, backend = Unheard(monkeypatch), tmp_path / "ran", name.backend()
-    job = backend.run(marking(ran))
-    unheard.ends()
-    wait_until(ran.exists)
+    ran, backend = tmp_path / "ran", name.backend()
+    job = handed_over_unheard(backend, ran)
     name.to("login2")
     backend._connection.close()
     with pytest.raises(BackendUnavailableError, match=ELSEWHERE):
@@ -174,12 +170,10 @@ def test_a_machine_without_open_jobs_is_left_for_another(name: Name) -> None:
 
 
 def test_what_a_state_directory_had_that_was_removed_is_lost_and_does_not_run_again(
-    name: Name, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    name: Name, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    unheard, ran, backend = Unheard(monkeypatch), tmp_path / "ran", name.backend()
-    job = backend.run(marking(ran))
-    wait_until(ran.exists)
-    unheard.ends()
+    ran, backend = tmp_path / "ran", name.backend()
+    job = handed_over_unheard(backend, ran)
     backend._connection.close()
     name.state("login1").rename(tmp_path / "removed")
     ended = job.outcome(60)
@@ -190,7 +184,7 @@ def test_what_a_state_directory_had_that_was_removed_is_lost_and_does_not_run_ag
 
 
 def test_a_ledger_that_was_put_back_from_a_copy_has_nothing_run_again_that_it_does_not_know(
-    name: Name, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    name: Name, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is of yesterday, and of today's jobs one was run whose answer was lost."""
     ran, backend, state, copy = tmp_path / "ran", name.backend(), name.state("login1"), tmp_path / "copy"
@@ -198,10 +192,7 @@ def test_a_ledger_that_was_put_back_from_a_copy_has_nothing_run_again_that_it_do
     with closing(sqlite3.connect(state / "ledger.sqlite")) as db, closing(sqlite3.connect(copy)) as to:
         db.backup(to)
     backend.run(Command(["true"])).result(60)
-    unheard = Unheard(monkeypatch)
-    job = backend.run(marking(ran))
-    wait_until(ran.exists)
-    unheard.ends()
+    job = handed_over_unheard(backend, ran)
     backend._connection.close()
     end_leftovers(state)
     for path in state.glob("ledger.sqlite*"):
