@@ -196,6 +196,23 @@ def test_an_outage_ends_nothing(make: Make, sea: Path) -> None:
     assert job.outcome(PATIENCE).status is JobStatus.DONE
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_cancel_that_has_not_reached_the_scheduler_is_an_outage_whatever_it_ends_with(
+    make: Make, tmp_path: Path, code: int
+) -> None:
+    """Slurm's ``scancel`` ends with 0 where the name of the controller is not known."""
+    backend = make()
+    job = backend.run(Command(["sleep", "100"]))
+    program = tmp_path / "kelp" / "kcut"
+    right = program.read_text()
+    program.write_text(f"#!/bin/sh\necho kcut: the sea is out >&2\nexit {code}\n")
+    with pytest.raises(BackendUnavailableError, match="`kcut` of Kelp has failed: kcut: the sea is out"):
+        backend.terminate([job._record.ticket()])
+    program.write_text(right)
+    assert job.cancel()
+    assert job.outcome(PATIENCE).status is JobStatus.CANCELLED
+
+
 def test_a_job_whose_answer_was_lost_is_found_by_its_name(make: Make, tmp_path: Path) -> None:
     program = tmp_path / "kelp" / "kput"
     program.write_text(program.read_text().replace("exec ", "").rstrip() + " > /dev/null\n")

@@ -109,15 +109,3 @@ def test_a_list_is_read_and_tells_which_of_an_array_each_is() -> None:
 def test_refused_cancels_are_read() -> None:
     text = "flux-cancel: ERROR: ƒ2SfNUMd: job is inactive\nflux-cancel: ERROR: ƒ999999: unknown job id\n"
     assert list(DIALECT.cancelled(1, text)) == ["f2SfNUMd", "f999999"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("[Errno 22] 'nosuch' is not a valid queue\n", "'nosuch' is not a valid queue"),
-        ("flux-submit: ERROR: invalid Flux standard duration\n", "invalid Flux standard duration"),
-        ("[Errno 22] job submission is disabled: maint\n", "job submission is disabled: maint"),
-    ],
-)
-def test_what_is_refused_is_told_in_its_words(text: str, message: str) -> None:
-    assert DIALECT.error_message(text) == message

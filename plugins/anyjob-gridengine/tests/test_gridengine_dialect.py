@@ -238,8 +238,3 @@ def test_ids_are_made_and_taken_apart() -> None:
     assert [DIALECT.id_of("7"), DIALECT.id_of("7", 3), DIALECT.id_of("7", 3, 5)] == ["7", "7.3", "7.3-5"]
     assert [DIALECT.split_id("7"), DIALECT.split_id("7.3")] == [("7", None), ("7", 3)]
     assert (task_ranges(""), task_ranges("1-7:3")) == (None, (range(1, 8, 3),))
-
-
-def test_complaints_are_told_without_what_the_program_says_of_itself() -> None:
-    text = 'Unable to run job: unknown resource "nosuch"\nExiting.\n'
-    assert DIALECT.error_message(text) == 'unknown resource "nosuch"'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from anyjob.sdk import Row, Submission
 DIALECT = PBS()
 RECORDED = Path(__file__).with_name("recorded")
 CANCELLED, DONE, ERROR = JobStatus.CANCELLED, JobStatus.DONE, JobStatus.ERROR
-REFUSALS = re.findall(r"--- \d+\n((?:(?!---).*\n)+)", (RECORDED / "refusals.txt").read_text())
 
 
 def rows(name: str) -> list[Row]:
@@ -166,13 +164,3 @@ def test_few_are_asked_about_by_their_ids_and_many_by_none() -> None:
     """Each id costs PBS a privileged connection: 1,000 took 64 seconds, and the ports."""
     assert DIALECT.history(["1.h", "2[].h"], "user", 0)[-2:] == ["1.h", "2[].h"]
     assert DIALECT.history([f"{number}.h" for number in range(1000)], "user", 0)[-1] == "dsv"
-
-
-@pytest.mark.parametrize("text", REFUSALS, ids=lambda text: text.strip()[:40])
-def test_what_is_refused_is_told_in_its_words_and_is_no_outage(text: str) -> None:
-    message = DIALECT.error_message(text)
-    assert message
-    assert "usage" not in message
-    assert not message.startswith("qsub:")
-    assert not any(phrase in text for phrase in DIALECT.away + DIALECT.unsure + DIALECT.denied)
-    assert any(phrase in text for phrase in DIALECT.too_large) == ("Array job exceeds" in text)

@@ -25,7 +25,10 @@ class GridEngine(Dialect):
     first_task = 1
     throttles = True
     array_limit = 75000  # max_aj_tasks, as it comes
-    away = ("unable to contact qmaster", "unable to send message to qmaster", "got select error")
+    away = (
+        *("unable to contact qmaster", "unable to send message to qmaster", "got select error"),
+        *("Unable to initialize environment", "cell directory"),  # on a file system that may be away
+    )
     unsure = ("failed receiving gdi request", "got no message", "got read error", "got connection timeout")
     denied = ("is no submit host", "is neither submit nor admin host")
     nothing = ("not found",)

@@ -28,8 +28,9 @@ class Slurm(Dialect):
     away = (
         "Unable to contact slurm controller",
         "Slurm backup controller in standby mode",
-        "Unable to establish controller machine",
+        "Unable to establish control",  # of the machine, whose name is not known
         "Unable to establish configuration source",
+        "Unable to process configuration file",
         "fetch_config: DNS SRV lookup failed",
     )
     unsure = (
