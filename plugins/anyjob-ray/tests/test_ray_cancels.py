@@ -160,7 +160,7 @@ def payload(environment: dict[str, str], function: Callable[..., Any], *args: An
     """What a worker is told of a job."""
     work = pickle.dumps(function), pickle.dumps((args, {}))
     context = pickle.dumps(([], "nowhere", "nobody", True, 10.0))
-    return "a job", "python", work, environment, None, None, context, []
+    return "a job", "python", work, environment, None, None, context, [], []
 
 
 def test_a_call_that_is_cancelled_before_it_begins_is_not_made(runner: JobRunner) -> None:
