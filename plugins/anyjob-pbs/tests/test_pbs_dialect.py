@@ -154,9 +154,10 @@ qdel: Unknown Job Id 999999.pbshost
 qdel: Job has finished 3.pbshost
 qdel: Unauthorized Request  221.pbshost
 qdel: Server could not connect to MOM 2233.pbshost
+qdel: Request invalid for state of job 2501.pbshost
 qdel: Unknown Job Id 7[3-4].pbshost
 """
-    refused = [f"{number}.pbshost" for number in ("999999", "3", "221", "2233", "7[3]", "7[4]")]
+    refused = [f"{number}.pbshost" for number in ("999999", "3", "221", "2233", "2501", "7[3]", "7[4]")]
     assert list(DIALECT.cancelled(222, text)) == refused
 
 

@@ -103,7 +103,10 @@ class PBS(Dialect):
 
     def cancelled(self, code: int, text: str) -> Iterator[str]:
         """Read the ids that are complained of; of a range, each."""
-        complaints = r"(?:Unknown Job Id|Job has finished|Unauthorized Request|connect to MOM)\s+(\S+)"
+        complaints = (
+            r"(?:Unknown Job Id|Job has finished|Unauthorized Request|connect to MOM"
+            r"|Request invalid for state of job)\s+(\S+)"  # one that ends just now
+        )
         for refused in re.findall(complaints, text):
             tasks = re.search(r"\[(\d+)-(\d+)\]", refused)
             numbers = range(int(tasks[1]), int(tasks[2]) + 1) if tasks else ()
