@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from support.cli_program import invoke
 from support.waiting import wait_until
 
 import anyjob
-from anyjob import Command
+from anyjob import Call, Command
 from anyjob.cli.app import COMMANDS
 from anyjob.views import log_tails
 from anyjob.views.explanation.ending import _REASONS
@@ -62,6 +63,10 @@ def text(told: Explanation) -> str:
             ["exit code 3", "anyjob logs 3f2a91c0"],
         ),
         ({"reason": "exit-code", "exit_code": 127}, ["was not found", "PATH"]),
+        (
+            {"reason": "exit-code", "exit_code": 127, "kind": "python"},
+            ["the Python that was to run the call was not found", "anyjob rerun 3f2a91c0"],
+        ),
         ({"reason": "exit-code", "exit_code": 126}, ["cannot be executed", "chmod +x"]),
         (
             {"reason": "exit-code", "exit_code": 137, "peak_memory": 512 * MIB},
@@ -318,6 +323,26 @@ def test_explain_tells_of_attempts_and_of_slots_that_were_set() -> None:
     ledger.set_options(ledger.rows([job.job_id()])[job.job_id()].backend, {"slots": 5})
     assert json.loads(shown(job, "--json"))["there_is"]["cpus"] == 5
     assert backend.cancel_many([job]) == [True]
+
+
+@pytest.mark.usefixtures("local_cli")
+def test_of_a_call_whose_python_is_gone_rerun_is_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A virtual environment was removed while the call waited."""
+    (python := tmp_path / "python").symlink_to(sys.executable)
+    backend, gone = anyjob.get_backend("local"), tmp_path / "gone"
+    first = backend.run(Command(["sh", "-c", 'until [ -e "$0" ]; do sleep 0.05; done', gone]))
+    with monkeypatch.context() as submitter:
+        submitter.setattr("anyjob.execution.interpreter._found", str(python))
+        job = backend.run(Call(len, ("abc",)), after=first)
+    python.rename(gone)
+    job.wait_for_final_state(60)
+    said = shown(job)
+    assert f"cannot start: '{python}' is not there" in said
+    assert f"anyjob rerun {job.job_id()[:8]}" in said
+    assert "PATH" not in said
+    assert invoke("rerun", job.job_id()).stdout == "3\n"
 
 
 @pytest.mark.usefixtures("local_cli")

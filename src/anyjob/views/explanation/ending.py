@@ -111,6 +111,13 @@ def _like_others(facts: Facts) -> list[str]:
 def _exit_code(facts: Facts) -> Ending:
     code, short = facts.found["exit_code"], facts.short
     logs = f"read what it wrote: anyjob logs {short}"
+    if code == 127 and facts.found.get("kind") == "python":
+        return [
+            "127: the Python that was to run the call was not found: its environment was removed, or moved"
+        ], [
+            _rerun(facts, " with the Python of an environment that is there"),
+            "or make that one again; where the option `python` of the backend names it, mend that",
+        ]
     if code == 127:
         return ["127: the program was not found where it ran"], [
             f"name it by its whole path, or give it a PATH: anyjob show {short} has its command and directory"
