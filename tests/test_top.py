@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import pty
 import select
+import signal
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from support.cli_program import PROGRAM, invoke
+from support.waiting import wait_until
 
 import anyjob
 from anyjob import Command
@@ -137,7 +140,7 @@ class Terminal:
         self._ours, theirs = pty.openpty()
         environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
         self.process = subprocess.Popen(
-            [*PROGRAM, "top"], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+            [*PROGRAM, "top"], stdin=theirs, stdout=theirs, stderr=theirs, env=environment, process_group=0
         )
         os.close(theirs)
         self.text = ""
@@ -181,6 +184,24 @@ def test_in_a_terminal_a_job_is_seen_and_cancelled_and_the_terminal_is_as_before
         assert running.status().name == "CANCELLED"
         terminal.press("q")
         terminal.expect("\x1b[?1049l")  # back from the second screen
+        assert terminal.process.wait(60) == 0
+    finally:
+        terminal.close()
+
+
+@pytest.mark.usefixtures("local_cli")
+def test_ctrl_z_gives_the_terminal_back_until_it_goes_on() -> None:
+    terminal = Terminal()
+    try:
+        terminal.expect("q quit")
+        terminal.press("\x1a")
+        terminal.expect("\x1b[?1049l")  # back from the second screen
+        process = psutil.Process(terminal.process.pid)
+        wait_until(lambda: process.status() == psutil.STATUS_STOPPED)
+        terminal.press("")
+        process.send_signal(signal.SIGCONT)
+        terminal.expect("q quit")
+        terminal.press("q")
         assert terminal.process.wait(60) == 0
     finally:
         terminal.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -67,24 +68,32 @@ class Top:
 
     def run(self) -> None:
         """Watch until somebody leaves."""
-        from rich.live import Live
-
-        from anyjob.cli.top.keys import Keys
-
         reader = threading.Thread(target=self._read_on, name="anyjob-top", daemon=True)
         reader.start()
         out = console(sys.stdout)
         try:
-            with Keys(sys.stdin.fileno()) as keys, Live(console=out, screen=True, auto_refresh=False) as live:
-                while not self._view.ended:
-                    live.update(self._draw(out.width, out.height), refresh=True)
-                    for key in keys.wait(1.0, self._wake_read):
-                        self._press(key, out.height)
+            while not self._view.ended:
+                self._watch(out)
+                if self._view.stopped:
+                    self._view = self._view._replace(stopped=False)
+                    os.killpg(0, signal.SIGTSTP)  # goes on here with `fg`
         except KeyboardInterrupt:
             pass  # as q
         finally:
             self._over = True
             self._wanted.set()
+
+    def _watch(self, out: Any) -> None:
+        """Draw and press until somebody leaves or wants the shell: then the terminal is as it was before."""
+        from rich.live import Live
+
+        from anyjob.cli.top.keys import Keys
+
+        with Keys(sys.stdin.fileno()) as keys, Live(console=out, screen=True, auto_refresh=False) as live:
+            while not (self._view.ended or self._view.stopped):
+                live.update(self._draw(out.width, out.height), refresh=True)
+                for key in keys.wait(1.0, self._wake_read):
+                    self._press(key, out.height)
 
     def _draw(self, width: int, height: int) -> Any:
         from rich.console import Group

@@ -12,7 +12,7 @@ _NAMED = {
     "\x1b[A": "up", "\x1b[B": "down", "\x1bOA": "up", "\x1bOB": "down", "\x1b[5~": "pageup",
     "\x1b[6~": "pagedown", "\x1b[H": "home", "\x1b[F": "end", "\x1b[1~": "home", "\x1b[4~": "end",
     "\r": "enter", "\n": "enter", "\x1b": "escape", "\x7f": "backspace", "\x08": "backspace",
-    "\x03": "interrupt", "\x04": "interrupt",
+    "\x03": "interrupt", "\x04": "interrupt", "\x1a": "stop",
 }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ class View(NamedTuple):
         asks: what is to be done with it once somebody says yes; empty for nothing.
         said: what was done, or went wrong.
         ended: whether somebody wants to leave.
+        stopped: whether somebody wants the shell meanwhile.
     """
 
     filter: str = "all"
@@ -36,6 +37,7 @@ class View(NamedTuple):
     asks: str = ""
     said: str = ""
     ended: bool = False
+    stopped: bool = False
 
 
 class Action(NamedTuple):
@@ -51,12 +53,14 @@ def press(view: View, key: str, listed: Sequence[str], page: int = 10) -> tuple[
     Args:
         view: what is looked at.
         key: a character, or ``up``, ``down``, ``pageup``, ``pagedown``, ``home``, ``end``, ``enter``,
-            ``escape``, ``backspace``, ``interrupt``.
+            ``escape``, ``backspace``, ``interrupt``, ``stop``.
         listed: the ids of the jobs that are listed, from above.
         page: how many are seen at a time.
     """
     if key == "interrupt":
         return view._replace(ended=True), None
+    if key == "stop":
+        return view._replace(stopped=True), None
     if view.typing:
         return _type(view, key), None
     if view.asks:
