@@ -10,7 +10,8 @@
     [command]                           # exactly one of [command], [python] and [job]
     argv = ["python3", "fit.py", "--order", "{order}", "--out", "{out}"]
     env = { SEED = "{seed}" }
-    cwd = "."                           # relative to the job file, as are all files of the work
+    cwd = "."                           # relative to the job file, as are all files of the work;
+                                        # without it, where `anyjob run` is called
 
     # [python]
     # call = "fit:run"                  # module:function
