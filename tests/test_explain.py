@@ -332,7 +332,7 @@ def test_of_a_call_whose_python_is_gone_rerun_is_the_way_out(
     """A virtual environment was removed while the call waited."""
     (python := tmp_path / "python").symlink_to(sys.executable)
     backend, gone = anyjob.get_backend("local"), tmp_path / "gone"
-    first = backend.run(Command(["sh", "-c", 'until [ -e "$0" ]; do sleep 0.05; done', gone]))
+    first = backend.run(Command(["sh", "-c", 'until [ -e "$0" ]; do sleep 0.05; done', str(gone)]))
     with monkeypatch.context() as submitter:
         submitter.setattr("anyjob.execution.interpreter._found", str(python))
         job = backend.run(Call(len, ("abc",)), after=first)
