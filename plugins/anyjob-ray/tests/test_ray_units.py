@@ -5,7 +5,11 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from anyjob_ray.options import RayJobOptions, RayOptions
@@ -14,6 +18,7 @@ from anyjob_ray.results import load_outcome
 from anyjob_ray.task_options import task_options, why_infeasible
 from anyjob_ray.tasks.failures import REASONS, bereft_outcome, broken_outcome, failed_outcome
 from anyjob_ray.tasks.nodes import resource_demand
+from anyjob_ray.worker.monitor import Monitor
 from anyjob_ray.worker.reports.result import LARGE, dump_out_of_band
 from hypothesis import given
 from hypothesis import strategies as st
@@ -311,3 +316,36 @@ def test_what_a_worker_has_pickled_is_read() -> None:
     assert outcome.status.name == "DONE"
     assert pickle.loads(outcome.value) == 42
     assert written == (b"out", b"")
+
+
+def test_the_walltime_of_a_call_of_a_batch_is_kept_while_the_event_actor_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Others of its batch were cancelled, which that actor is asked: each such question failed."""
+    import ray
+
+    def get_actor(*_: object, **__: object) -> None:
+        raise ValueError("there is no such actor")
+
+    monkeypatch.setattr(ray, "get_actor", get_actor)
+    told, over = threading.Event(), threading.Event()
+
+    class Signals:
+        def wait(self, timeout: float | None) -> bool:
+            return not over.wait() if told.is_set() else True
+
+        def drain(self) -> bytes:
+            return b""
+
+        def wake_main_thread(self) -> None:
+            told.set()
+
+    context = SimpleNamespace(grace=1000.0, event_actor="events", namespace="here")
+    job = SimpleNamespace(
+        job_id="a", context=context, pickled_context=b"", walltime=0.0, began=time.monotonic() - 1,
+        end_reason="", kill_at=None, reported=True,
+    )  # fmt: skip
+    batch = SimpleNamespace(cancel_requested=True, cancelled=set(), jobs=[("a", b""), ("b", b"")])
+    Monitor(cast(Any, SimpleNamespace(job=job, batch=batch)), cast(Any, Signals()))
+    assert told.wait(60)
+    assert job.end_reason == "walltime"

@@ -66,7 +66,9 @@ class Monitor:
             self._check_job(job, interrupted)
             return
         batch.cancel_requested = batch.cancel_requested or interrupted
-        self._check_job(job, self._is_cancelled(job, batch))
+        self._check_job(job, interrupted=False)  # its limits are kept though the event actor is away
+        if self._is_cancelled(job, batch):
+            self._check_job(job, interrupted=True)
         if job.reported:
             self._release_rest(job, batch)
 
