@@ -16,7 +16,7 @@ from typing import NamedTuple
 from anyjob.errors import JobNotFoundError
 from anyjob.ledger.end_effects import EndEffects
 from anyjob.ledger.file.sql_lists import chunks, placeholders
-from anyjob.ledger.rows import BLOCKED, CODE, FINAL, RELEASED, STATES, NewJob, of_column
+from anyjob.ledger.rows import BLOCKED, CODE, FINAL, GROUP_OF_J, RELEASED, STATES, NewJob, of_column
 from anyjob.standalone.runner import BROKEN, ending_in_words
 from anyjob.status import PREREQUISITES, JobStatus
 
@@ -278,10 +278,8 @@ class _Step:
 
     def _broken_by(self, n: int) -> int | None:
         found = self._db.execute(
-            "SELECT g.broken_by FROM jobs j CROSS JOIN dependents g "
-            "ON g.n = (SELECT max(n) FROM dependents WHERE n <= j.n) "
-            "WHERE j.n = ? AND j.reason = 'dependency' AND g.last >= j.n "
-            "AND g.broken_by IN (SELECT n FROM jobs)",
+            f"SELECT g.broken_by FROM jobs j CROSS JOIN dependents g ON {GROUP_OF_J} "
+            "WHERE j.n = ? AND j.reason = 'dependency' AND g.broken_by IN (SELECT n FROM jobs)",
             (n,),
         ).fetchone()
         return None if found is None else int(found[0])

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from anyjob.ledger.dependencies import RESULT
-from anyjob.ledger.rows import BLOCKED, CODE, DUE
+from anyjob.ledger.rows import BLOCKED, CODE, DUE, GROUP_OF_J
 from anyjob.standalone.runner import first_of
 from anyjob.status import JobStatus
 
@@ -30,8 +30,7 @@ _BEHIND = """
 """
 """From a job to all that starts after it, directly by a condition of that code or more, or further down."""
 _WAS_STARTABLE = (
-    "SELECT 1 FROM jobs j CROSS JOIN dependents g ON g.n = (SELECT max(n) FROM dependents WHERE n <= j.n) "
-    "AND g.last >= j.n AND g.broken_by IS NULL WHERE j.id = ?"
+    f"SELECT 1 FROM jobs j CROSS JOIN dependents g ON {GROUP_OF_J} AND g.broken_by IS NULL WHERE j.id = ?"
 )
 
 
@@ -74,10 +73,7 @@ def begin_anew(db: sqlite3.Connection, n: int, bulk: int, attempt: int) -> None:
         bulk: that of its bulk, which a releaser looks after from now on.
         attempt: the number of the attempt that is next.
     """
-    waits = (
-        "SELECT 1 FROM dependents WHERE n = (SELECT max(n) FROM dependents WHERE n <= ?1) "
-        "AND last >= ?1 AND unmet > 0"
-    )
+    waits = f"SELECT 1 FROM jobs j CROSS JOIN dependents g ON {GROUP_OF_J} AND g.unmet > 0 WHERE j.n = ?"
     state = BLOCKED if db.execute(waits, (n,)).fetchone() else DUE
     db.execute(
         "UPDATE jobs SET state = ?, attempt = ?, started = NULL, reason = NULL, native_id = NULL WHERE n = ?",

@@ -28,6 +28,8 @@ BLOCKED = -1
 to read what may start is to read one state."""
 MAY_WAIT = (BLOCKED, 0, 1)
 """The states of jobs that may wait for others: some engines have such, and start them by themselves."""
+GROUP_OF_J = "g.n = (SELECT max(n) FROM dependents WHERE n <= j.n) AND g.last >= j.n"
+"""That a row ``g`` of `dependents` is of a job ``j``, in SQL: jobs that follow each other share one."""
 RELEASED = -2
 """The state of a job that is QUEUED, has all that it starts after, and is to be handed to an engine that does
 not read the ledger by itself: that is done by the releaser of the host that it was submitted on."""

@@ -8,11 +8,10 @@ from typing import NamedTuple
 from anyjob.ledger.dependencies import RESULT
 from anyjob.ledger.file.database import LedgerFile
 from anyjob.ledger.file.sql_lists import chunks, placeholders
-from anyjob.ledger.rows import BLOCKED, FINAL, MAY_WAIT, Prerequisite, of_column, status_of
+from anyjob.ledger.rows import BLOCKED, FINAL, GROUP_OF_J, MAY_WAIT, Prerequisite, of_column, status_of
 from anyjob.status import JobStatus
 
 _WAITING = ",".join(map(str, MAY_WAIT))
-_GROUP_OF_J = "g.n = (SELECT max(n) FROM dependents WHERE n <= j.n) AND g.last >= j.n"
 
 
 class Needed(NamedTuple):
@@ -49,7 +48,7 @@ class DependencyReader:
         found: dict[str, Awaited] = {}
         sql = (
             "SELECT j.id, g.n, g.unmet FROM jobs j CROSS JOIN dependents g "
-            f"ON {_GROUP_OF_J} WHERE +j.state IN ({_WAITING}) AND g.unmet > 0 AND j.id IN ({{}})"
+            f"ON {GROUP_OF_J} WHERE +j.state IN ({_WAITING}) AND g.unmet > 0 AND j.id IN ({{}})"
         )
         for some in chunks(job_ids):
             for job_id, group, unmet in self._file.read(sql.format(placeholders(some)), some):
@@ -69,7 +68,7 @@ class DependencyReader:
         """Return what a job starts after, or has started after; those that are forgotten are left out."""
         sql = (
             "SELECT p.id, k.name, d.condition, p.state FROM jobs j CROSS JOIN dependents g "
-            f"ON {_GROUP_OF_J} CROSS JOIN dependencies d ON d.dependent = g.n "
+            f"ON {GROUP_OF_J} CROSS JOIN dependencies d ON d.dependent = g.n "
             "CROSS JOIN jobs p ON p.n = d.prerequisite CROSS JOIN bulks k ON k.n = p.bulk "
             "WHERE j.id = ? ORDER BY p.n"
         )
@@ -82,7 +81,7 @@ class DependencyReader:
         """Yield the jobs whose results are arguments of a call: id, and what came of it as it was written."""
         needed = self._file.read(
             "SELECT d.prerequisite FROM jobs j CROSS JOIN dependents g "
-            f"ON {_GROUP_OF_J} CROSS JOIN dependencies d ON d.dependent = g.n "
+            f"ON {GROUP_OF_J} CROSS JOIN dependencies d ON d.dependent = g.n "
             f"WHERE j.id = ? AND d.condition = {RESULT}",
             (job_id,),
         )
@@ -95,7 +94,7 @@ class DependencyReader:
         """Return what jobs start after, by id; nothing of those that start after nothing that is known."""
         groups: dict[int, frozenset[Prerequisite]] = {}
         found: dict[str, frozenset[Prerequisite]] = {}
-        sql = f"SELECT j.id, g.n FROM jobs j CROSS JOIN dependents g ON {_GROUP_OF_J} WHERE j.id IN ({{}})"
+        sql = f"SELECT j.id, g.n FROM jobs j CROSS JOIN dependents g ON {GROUP_OF_J} WHERE j.id IN ({{}})"
         edges = (
             "SELECT p.id, d.condition FROM dependencies d CROSS JOIN jobs p ON p.n = d.prerequisite "
             "WHERE d.dependent = ?"
@@ -124,7 +123,7 @@ class DependencyReader:
         """Return the job of whose end one has failed that was to start after it, if that is known still."""
         sql = (
             "SELECT p.id FROM jobs j CROSS JOIN dependents g "
-            f"ON {_GROUP_OF_J} CROSS JOIN jobs p ON p.n = g.broken_by "
+            f"ON {GROUP_OF_J} CROSS JOIN jobs p ON p.n = g.broken_by "
             "WHERE j.id = ? AND j.reason = 'dependency'"
         )
         found = self._file.read(sql, (job_id,))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from anyjob.ledger.file.database import LedgerFile
 from anyjob.ledger.file.sql_lists import chunks, placeholders
-from anyjob.ledger.rows import of_column, status_of
+from anyjob.ledger.rows import GROUP_OF_J, of_column, status_of
 from anyjob.status import JobStatus
 
 
@@ -49,10 +49,7 @@ class JobGraph(NamedTuple):
     parents: dict[int, int] = {}
 
 
-_GROUP = (
-    "SELECT j.n, g.n, g.last FROM jobs j CROSS JOIN dependents g ON "
-    "g.n = (SELECT max(n) FROM dependents WHERE n <= j.n) AND g.last >= j.n WHERE j.n IN ({})"
-)
+_GROUP = f"SELECT j.n, g.n, g.last FROM jobs j CROSS JOIN dependents g ON {GROUP_OF_J} WHERE j.n IN ({{}})"
 _NEEDS = "SELECT dependent, prerequisite, condition FROM dependencies WHERE dependent IN ({})"
 _BEHIND = (
     "SELECT DISTINCT g.n, g.last FROM dependencies d CROSS JOIN dependents g ON g.n = d.dependent "

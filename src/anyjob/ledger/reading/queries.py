@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from anyjob.ledger.file.sql_lists import placeholders
-from anyjob.ledger.rows import BLOCKED, CODE, DUE, FINAL, FIRST, MAY_WAIT, RELEASED, STATES, Row
+from anyjob.ledger.rows import BLOCKED, CODE, DUE, FINAL, FIRST, GROUP_OF_J, MAY_WAIT, RELEASED, STATES, Row
 from anyjob.status import JobStatus
 
 COLUMNS = (
@@ -20,10 +20,7 @@ _OF_JOB = "CROSS JOIN bulks k ON k.n = j.bulk CROSS JOIN backends b ON b.n = j.b
 _OF_BULK = "CROSS JOIN backends b ON b.n = j.backend"
 _NAMED = "k.name = ? AND k.name <> ''"
 _TAGGED = "t.key = ? AND t.value = ?"
-_WAITS = (
-    "EXISTS (SELECT 1 FROM dependents g WHERE g.n = (SELECT max(n) FROM dependents WHERE n <= j.n) "
-    "AND g.last >= j.n AND g.unmet > 0)"
-)
+_WAITS = f"EXISTS (SELECT 1 FROM dependents g WHERE {GROUP_OF_J} AND g.unmet > 0)"
 FEW = 20_000
 """Rows that are quickly looked through one by one."""
 _SHOWN = {"True": "true", "False": "false", "None": "null"}
