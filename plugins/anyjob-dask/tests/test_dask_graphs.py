@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from anyjob_dask.backend import DaskBackend
 from support import gated_calls
+from support.dropped_edges import check_start_without_what_is_cancelled
 from support.gated_calls import after, fails, gate_in, opened
 from support.waiting import wait_until
 
@@ -225,18 +226,7 @@ def test_what_waits_no_more_for_a_job_that_is_cancelled_starts_without_it(
     backend: Any = anyjob_open({"backends": {"lab": options}}).get_backend("lab")
     running = backend.run(after, gate, 1)
     waiting = backend.run(dask_calls.note, str(tmp_path / "ran"))
-    behind = backend.run(abs, -1, after=[waiting, running])
-    last = backend.run(abs, behind, after=behind)
-    needs = backend.run(doubled, waiting)
-    assert all(job.native_id() for job in (behind, last, needs))
-    wait_until(running.running, "a job that runs")
-    assert waiting.cancel(downstream=False)
-    assert needs.outcome(PATIENCE).reason == "dependency"
-    opened(gate)
-    assert (behind.result(PATIENCE), last.result(PATIENCE)) == (1, 1)
-    assert [[each.followed_by for each in job.attempts()] for job in (behind, last)] == [
-        ["dependency", ""]
-    ] * 2
+    check_start_without_what_is_cancelled(backend, running, waiting, doubled, gate, PATIENCE)
     assert not (tmp_path / "ran").exists()
 
 
