@@ -285,7 +285,14 @@ def __getattr__(name: str) -> Any:
     import sys
 
     path = f"anyjob.{module or name}"
-    __import__(path)  # and not importlib, which is another import, of half a millisecond
+    try:
+        __import__(path)  # and not importlib, which is another import, of half a millisecond
+    except Exception as error:  # whatever a module raises that stands in another's place
+        from anyjob.standalone.shadowing import shadowing
+
+        if said := shadowing(error):
+            raise ImportError(f"anyjob.{name} cannot be imported: {said}", name=path) from error
+        raise
     found: Any = sys.modules[path]
     if module is not None:
         found = getattr(found, name)

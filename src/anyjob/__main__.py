@@ -26,9 +26,9 @@ def main() -> None:
         import atexit
 
         atexit.register(_end, code)
-    from anyjob import cli
-
     try:
+        from anyjob import cli
+
         if _signal.getsignal(_signal.SIGINT) is _leave:
             _signal.signal(_signal.SIGINT, _signal.default_int_handler)
         cli.main()
@@ -37,6 +37,12 @@ def main() -> None:
         raise
     except KeyboardInterrupt:  # before that has come to see to it
         sys.exit(130)
+    except Exception as error:  # of what is imported before the command line has come to tell of errors
+        from anyjob.standalone.shadowing import shadowing
+
+        if said := shadowing(error):
+            sys.exit(f"anyjob: error: {said}")
+        raise
 
 
 def _end(code: list[object]) -> None:

@@ -111,7 +111,10 @@ def _explain(reference: Reference, error: BaseException) -> str:
         return f"{text}it called sys.exit({error.code!r}) while it was imported; tell its authors"
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     if not missing:
-        return f"{text}{type(error).__name__}: {error}"
+        from anyjob.standalone.shadowing import shadowing
+
+        said = shadowing(error)
+        return f"{text}{type(error).__name__}: {error}" + (f"; {said}" if said else "")
     module = reference.module
     if module == missing or module.startswith(f"{missing}."):
         return (

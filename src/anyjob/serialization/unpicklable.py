@@ -7,6 +7,7 @@ from typing import Any
 from anyjob.errors import SerializationError
 from anyjob.specs import Call, Spec, kind_of
 from anyjob.standalone import runner
+from anyjob.standalone.shadowing import shadowing
 
 
 def serialization_error(spec: Spec, error: Exception) -> SerializationError:
@@ -18,7 +19,9 @@ def serialization_error(spec: Spec, error: Exception) -> SerializationError:
         spec: what was to be pickled.
         error: what was raised over it.
     """
-    found = SerializationError(_of_call(spec, error) if isinstance(spec, Call) else _of_fields(spec, error))
+    text = _of_call(spec, error) if isinstance(spec, Call) else _of_fields(spec, error)
+    said = shadowing(error)
+    found = SerializationError(f"{text}; {said}" if said else text)
     found.spec = spec
     return found
 

@@ -29,6 +29,7 @@ _KEPT = frozenset(
         "VIRTUAL_ENV",
     ]
 )
+_STANDARD = (os.path.dirname(os.__file__), os.path.join(os.path.dirname(os.__file__), "lib-dynload"))
 
 
 class RuntimePaths:
@@ -140,7 +141,9 @@ class RuntimePaths:
             module: which one: it has a function ``main``.
             path: where it finds what it imports; empty: where that interpreter does.
         """
-        sets_path = f"sys.path[:]={list(path)!r};" if path else ""
+        # What lies beside a user's script is no module of the standard library for our programs.
+        ordered = sorted(path, key=lambda entry: entry not in _STANDARD)
+        sets_path = f"sys.path[:]={ordered!r};" if path else ""
         code = f"import sys;{sets_path}from {module} import main;sys.exit(main())"
         where = ["--state", str(self.state), "--runtime", str(self.runtime), "--host", self.host]
         return ["-P", "-c", code, *where]

@@ -21,6 +21,7 @@ from anyjob.runtime.submission.launch import Launch, rejected
 from anyjob.runtime.submission.shared_resources import SharedResources
 from anyjob.runtime.submission.take_back import take_back
 from anyjob.specs import File, Spec, T, kind_of
+from anyjob.standalone.shadowing import note_shadowing
 from anyjob.tracking.records import JobRecord
 from anyjob.tracking.watcher import was_closed
 
@@ -98,6 +99,7 @@ def _hand_over(
             handover.hand_over(orders)
         return handover.handles()
     except BaseException as error:
+        note_shadowing(error)
         if handover.has_entered or not isinstance(error, Exception):
             take_back(backend, handover.own, error)
         raise
