@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +20,18 @@ class Stream:
     def __init__(self) -> None:
         self.data = bytearray()
         self.ended = self.broken = self.reset = False
+        self.readers = self.writers = 0
+        self.passed: deque[list[Description | int]] = deque()
+        """What was passed over it: what descriptors stand for, and of files their own."""
+
+    def drop_passed(self) -> None:
+        """Nobody will receive what was passed."""
+        while self.passed:
+            for each in self.passed.popleft():
+                if isinstance(each, int):
+                    os.close(each)
+                else:
+                    each.release()
 
 
 class Description:
@@ -27,6 +41,10 @@ class Description:
 
     def __init__(self, incoming: Stream | None, outgoing: Stream | None) -> None:
         self.incoming, self.outgoing = incoming, outgoing
+        if incoming is not None:
+            incoming.readers += 1
+        if outgoing is not None:
+            outgoing.writers += 1
         self.references = 0
 
     def is_readable(self) -> bool:
@@ -70,9 +88,14 @@ class Description:
     def close(self) -> None:
         """The last descriptor is gone."""
         if self.outgoing is not None:
-            self.outgoing.ended = True
+            self.outgoing.writers -= 1
+            self.outgoing.ended = self.outgoing.ended or not self.outgoing.writers
         if self.incoming is not None:
+            self.incoming.readers -= 1
+            if self.incoming.readers:
+                return
             self.incoming.broken = True
+            self.incoming.drop_passed()
             if self.incoming.data and self.outgoing is not None:
                 self.outgoing.reset = True  # as Linux does where something was not read
 

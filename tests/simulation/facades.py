@@ -5,6 +5,8 @@ Nothing in our code knows of it: what a module holds of the outside is found by 
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found,unused-ignore]
+import _thread
 import fcntl
 import gc
 import os
@@ -20,7 +22,7 @@ import threading
 import time
 import traceback
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,6 +31,7 @@ from anyjob.builtin.local.keeper import daemon, job_control
 from anyjob.builtin.local.machine import cgroups
 from anyjob.builtin.local.zygote import child as zygote_child
 from anyjob.builtin.local.zygote import main as zygote_main
+from anyjob.builtin.local.zygote import worker as zygote_worker
 from anyjob.execution import interpreter
 from anyjob.ledger.file import statedir
 from anyjob.process import reporting
@@ -61,10 +64,29 @@ OUTSIDE = (
     LOG_ERROR, daemon.detach, daemon.adopt_orphans,
     process_attributes.reset, process_attributes.current, statedir.is_network, cgroups.find_place,
     interpreter.spawn_interpreter, reporting.report, zygote_main.mark_memory, zygote_child.finalize,
-    zygote_child.reset_inherited_state, open,
+    zygote_child.reset_inherited_state, open, _signal, _thread._count, zygote_worker.ENVIRONMENT,
 )  # fmt: skip
 """What is replaced, wherever our modules have it."""
 NOTHING = object()
+USED = types.SimpleNamespace(ru_maxrss=10_000, ru_utime=0.25, ru_stime=0.25)
+"""What a process and its children have used."""
+
+
+class Variables(Mapping[bytes, bytes]):
+    """The variables of the process that runs, as `os.environb` keeps them."""
+
+    def __init__(self, os_module: Os) -> None:
+        self._os = os_module
+
+    def __getitem__(self, name: bytes) -> bytes:
+        found: bytes = self._os.environb[name]
+        return found
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._os.environb)
+
+    def __len__(self) -> int:
+        return len(self._os.environb)
 
 
 def _copy(module: Any, **replaced: Any) -> Any:
@@ -105,13 +127,13 @@ def make_replacements(machine: Machine, files: Files, os_module: Os) -> dict[int
         sleep=machine.sleep,
         clock_gettime_ns=lambda clock: int(machine.now * 1_000_000_000),
     )
-    signal_module = _copy(
-        signal,
-        signal=set_handler,
-        getsignal=lambda number: process().handlers.get(int(number), signal.SIG_DFL),
-        set_wakeup_fd=set_wakeup_fd,
-        pthread_sigmask=lambda how, mask: set(),
-    )
+    signals = {
+        "signal": set_handler,
+        "getsignal": lambda number: process().handlers.get(int(number), signal.SIG_DFL),
+        "set_wakeup_fd": set_wakeup_fd,
+        "pthread_sigmask": lambda how, mask: set(),
+        "setitimer": lambda *_: None,
+    }
     threading_module = _copy(
         threading,
         Lock=lambda: Lock(machine, again=False),
@@ -124,28 +146,29 @@ def make_replacements(machine: Machine, files: Files, os_module: Os) -> dict[int
     return {
         id(os): os_module,
         id(time): time_module,
-        id(signal): signal_module,
+        id(signal): _copy(signal, **signals),
+        id(_signal): _copy(_signal, **signals),
         id(signal.signal): set_handler,
         id(signal.set_wakeup_fd): set_wakeup_fd,
         id(threading): threading_module,
         id(threading.Event): lambda: Event(machine),
         id(PluginThread): lambda target, name="": Thread(machine, target, name),
         id(fcntl): _copy(fcntl, lockf=lockf, fcntl=control, flock=files.flock),
-        id(socket): _copy(socket, socket=socket_class, socketpair=socketpair),
+        id(socket): _copy(socket, socket=socket_class, socketpair=socketpair, send_fds=files.send),
         id(select): _copy(select, poll=make_poll_class(files)),
         id(selectors): _copy(selectors, DefaultSelector=make_selector_class(files)),
         id(queue.SimpleQueue): lambda: Queue(machine),
         id(blocking._Queue): lambda: Queue(machine),
         id(gc): _copy(gc, collect=lambda: 0, freeze=lambda: None),
         id(open): os_module.open_file,
-        id(resource): _copy(resource, setrlimit=lambda *_: None),
+        id(resource): _copy(resource, setrlimit=lambda *_: None, getrusage=lambda _: USED),
+        id(_thread._count): lambda: len(process().tasks) - 1,
+        id(zygote_worker.ENVIRONMENT): Variables(os_module),
     }
 
 
 def places() -> list[tuple[Any, str, int]]:
     """Return what our modules hold of the outside: module, name, and the identity of what it is."""
-    import _signal  # type: ignore[import-not-found,unused-ignore]
-
     outside = {id(thing) for thing in OUTSIDE}
     same = {id(_signal.signal): id(signal.signal), id(_signal.set_wakeup_fd): id(signal.set_wakeup_fd)}
     found = []

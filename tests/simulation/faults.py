@@ -56,12 +56,14 @@ class Fault(NamedTuple):
 
 def draw(seed: int) -> list[Fault]:
     """Return what goes wrong in a run."""
-    drawn = random.Random(f"faults {seed}")
+    drawn, of_workers = random.Random(f"faults {seed}"), random.Random(f"faults of workers {seed}")
     faults = []
     for _ in range(drawn.choice((0, 1, 1, 2, 2, 3, 4, 6))):
         kind, role = drawn.choice(KINDS), drawn.choice(ROLES)
         if kind in ("fail", "tear", "full"):
             role = drawn.choice(WRITERS)
+        if of_workers.random() < 0.25:
+            role = "worker"
         if kind == "end":
             role = "supervisor"
         amount = (

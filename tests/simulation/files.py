@@ -36,6 +36,58 @@ class Files:
         (process or self.machine.process).files[number] = description
         return number
 
+    def again(self, number: int) -> int:
+        """Open what a descriptor of this process stands for once more, for reading and writing."""
+        found = self.machine.process.files[number]
+        opened = Description(found.incoming or found.outgoing, found.outgoing or found.incoming)
+        opened.blocking = False
+        return self.add(opened)
+
+    def send(self, sock: Any, data: list[bytes], numbers: list[int]) -> int:
+        """Pass descriptors, as `socket.send_fds` does."""
+        self.machine.step("send")
+        held = self.machine.process.files
+        outgoing = held[sock.fileno()].outgoing
+        assert outgoing is not None
+        if outgoing.broken:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        passed: list[Description | int] = []
+        for number in numbers:
+            if number in held:
+                held[number].references += 1
+            passed.append(held[number] if number in held else os.dup(number))
+        outgoing.passed.append(passed)
+        outgoing.data += b"".join(data)
+        return sum(map(len, data))
+
+    def receive(self, number: int) -> tuple[int, ...]:
+        """Return the descriptors that were passed; none where the other end is gone."""
+        self.machine.step("receive")
+        process = self.machine.process
+        description = process.files[number]
+        self.machine.wait(description.is_readable)
+        if not description.read(1):
+            return ()
+        assert description.incoming is not None
+        numbers = []
+        for each in description.incoming.passed.popleft():
+            if isinstance(each, int):
+                process.descriptors.add(each)
+                numbers.append(each)
+            else:
+                numbers.append(self.add(each))
+                each.references -= 1
+        return tuple(numbers)
+
+    def inherit(self, process: Process, number: int) -> int:
+        """Give a process that is forked off what a descriptor of ours stands for; return its own number."""
+        ours = self.machine.process
+        if number in ours.files:
+            return self.add(ours.files[number], process, number)
+        copy = os.dup(number)
+        process.descriptors.add(copy)
+        return copy
+
     # --- locks --------------------------------------------------------------------------------
 
     def lock(self, descriptor: int) -> None:

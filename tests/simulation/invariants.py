@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from anyjob.builtin.local.process_table import read_mark
@@ -29,6 +30,26 @@ def _gpus_of(process: Process) -> set[str]:
     return set(filter(None, process.variables.get("CUDA_VISIBLE_DEVICES", "").split(",")))
 
 
+@dataclass
+class Run:
+    """The work of one attempt of a job."""
+
+    plan: Plan
+    process: Process
+    began: float
+    ended: float | None = None
+
+    def has_returned(self, now: float) -> None:
+        """It is over, in a process that goes on or has died."""
+        if self.ended is None:
+            self.ended = now
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it goes on; in a process of its own, until that is gone."""
+        return self.process.dead or (self.process.role == "worker" and self.ended is not None)
+
+
 class Truth:
     """What the jobs did, by themselves; and what clients were told.
 
@@ -41,17 +62,17 @@ class Truth:
         self._world = world
         self.plans = plans
         self.starts: Counter[tuple[str, int]] = Counter()
-        self.runs: dict[tuple[str, int], tuple[Plan, Process, float]] = {}
-        self.ends: dict[tuple[str, int], float] = {}
+        self.runs: dict[tuple[str, int], Run] = {}
         self.by_job: dict[str, Plan] = {}
         self.job_of: dict[int, str] = {}
         self.id_of: dict[int, str] = {}  # of those that a client was told are handed over
         self.cancel_asked: set[str] = set()
         self.cancelled: dict[str, tuple[float, int]] = {}  # when that was accepted, and in which attempt
+        self.has_killed_worker = False
         self.killed_jobs: set[tuple[str, int]] = set()
         self.told: dict[tuple[str, str], str] = {}  # (job, who waited) to the state that was told
 
-    def started(self, number: int, process: Process) -> None:
+    def started(self, number: int, process: Process) -> Run:
         """The work of a job begins in a process."""
         world, plan = self._world, self.plans[number]
         key = process.variables["ANYJOB_JOB_ID"], int(process.variables["ANYJOB_ATTEMPT"])
@@ -65,7 +86,7 @@ class Truth:
         world.machine.say(f"WORK of plan {number} begins: job {job_id[:4]} attempt {attempt}", process)
         check = world.checks
         check.that(self.starts[key] == 1, f"job {job_id[:4]} runs twice in attempt {attempt}")
-        alive = [run for run in self.runs if not self.runs[run][1].dead]
+        alive = [key for key, run in self.runs.items() if not run.is_over]
         check.that(
             not any(job == job_id for job, _ in alive), f"two attempts of job {job_id[:4]} run at once"
         )
@@ -84,18 +105,15 @@ class Truth:
             in_time = world.machine.now < max(accepted, world.faults.over_at) + SOON
             check.that(in_time and attempt <= last, f"job {job_id[:4]} starts though its cancel was accepted")
         used = sum(
-            self.runs[run][0].cpus for run in alive if self.runs[run][0].client_slots == plan.client_slots
+            self.runs[key].plan.cpus for key in alive if self.runs[key].plan.client_slots == plan.client_slots
         )
         check.that(
             used + plan.cpus <= plan.client_slots, f"{used + plan.cpus} of {plan.client_slots} slots used"
         )
         self._check_gpus(plan, key, process)
-        self.runs[key] = plan, process, world.machine.now
-
-        def ended() -> None:
-            self.ends[key] = world.machine.now
-
-        process.on_death = ended
+        run = self.runs[key] = Run(plan, process, world.machine.now)
+        process.on_death = lambda: run.has_returned(world.machine.now)
+        return run
 
     def meets(self, plan: Plan, needed: int) -> bool | None:
         """Tell whether a job has come to what another starts after; None: it has not ended."""
@@ -113,7 +131,7 @@ class Truth:
         check(len(mine) == asked, f"job {key[0][:4]} asked for {plan.gpus:g} GPUs, and sees {sorted(mine)}")
         shares: Counter[tuple[str, int]] = Counter()
         for other in self._world.machine.processes.values():
-            if other.dead or not mine & _gpus_of(other):
+            if other.dead or not mine & _gpus_of(other) or self._is_idle(other):
                 continue
             owner = other.variables["ANYJOB_JOB_ID"], int(other.variables["ANYJOB_ATTEMPT"])
             if owner != key:
@@ -122,10 +140,17 @@ class Truth:
                 check(not whole, f"job {key[0][:4]} has a GPU that something of job {owner[0][:4]} has")
         check(len(shares) < 2, f"{len(shares) + 1} jobs have a half of one GPU each")
 
+    def _is_idle(self, process: Process) -> bool:
+        """Tell whether it is a worker between two calls."""
+        return process.role == "worker" and all(
+            run.is_over for run in self.runs.values() if run.process is process
+        )
+
     def killed(self, process: Process) -> None:
         """A fault kills a process."""
+        self.has_killed_worker |= process.role == "worker"  # its next call may have begun, unmarked
         mark = read_mark(bytes(process.environ))
-        if mark is not None and process.role in ("call", "job"):
+        if mark is not None and process.role in ("call", "worker", "job"):
             self.killed_jobs.add((mark.job_id, mark.attempt))
 
 
@@ -184,9 +209,9 @@ class Checks:
         key, name = (job_id, attempt), job_id[:4]
         plan, status = truth.by_job.get(job_id), STATES[state]
         outcome = None if data is None else decode_outcome(data)
-        for other, (_, process, _) in truth.runs.items():
+        for other, run in truth.runs.items():
             if other[0] == job_id:
-                self.that(process.dead, f"job {name} is {status.name}, and attempt {other[1]} of it runs")
+                self.that(run.is_over, f"job {name} is {status.name}, and attempt {other[1]} of it runs")
         if status is JobStatus.DONE:
             self.that(truth.starts[key] == 1, f"job {name} is DONE, and attempt {attempt} never ran")
             self.that(plan is not None and plan.code == 0, f"job {name} is DONE, and has failed")
@@ -201,8 +226,9 @@ class Checks:
             self.that(
                 not too_much or world.faults.happened, f"job {name} is DONE, and took more memory than asked"
             )
-            if plan is not None and key in truth.ends:
-                ran = truth.ends[key] - truth.runs[key][2]
+            run_of = truth.runs.get(key)
+            if plan is not None and run_of is not None and run_of.ended is not None:
+                ran = run_of.ended - run_of.began
                 self.that(
                     ran >= plan.seconds, f"job {name} is DONE, and ended after {ran:.2f} s of {plan.seconds}"
                 )
@@ -232,7 +258,8 @@ class Checks:
             is_last = attempt > plan.retries or job_id in truth.cancelled
             self.that(is_last, f"job {name} has failed in attempt {attempt}, its last")
         elif reason == "signal" or (outcome is not None and "signal" in outcome.message):
-            self.that(key in truth.killed_jobs, f"job {name} was killed by nobody: {outcome}")
+            killed = key in truth.killed_jobs or truth.has_killed_worker
+            self.that(killed, f"job {name} was killed by nobody: {outcome}")
         else:
             self.that(
                 world.faults.any_failed, f"job {name}: {status.name} {reason} {outcome and outcome.message}"

@@ -16,13 +16,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from anyjob import taskbackend
 from anyjob.builtin.local import connection
 from anyjob.builtin.local.keeper import job_control, slots
-from anyjob.builtin.local.keeper.launch import zygote_pool
-from anyjob.builtin.local.keeper.log import job_log
+from anyjob.builtin.local.keeper.launch import worker_process, zygote_pool
+from anyjob.builtin.local.keeper.log import job_log, worker_log
 from anyjob.builtin.local.keeper.processes import memory_watch
 from anyjob.builtin.local.supervisor import ledger_writer, service
 from anyjob.builtin.local.supervisor.jobs import outcomes
 from anyjob.builtin.local.supervisor.keepers import dead_keeper, reconciliation
 from anyjob.builtin.local.supervisor.scheduling import queue
+from anyjob.builtin.local.zygote import worker
 from anyjob.ledger import bulks, dependencies
 from anyjob.status import JobStatus
 from simulation.faults import Fault
@@ -173,12 +174,41 @@ def forgets_dependents() -> Any:
     return mock.patch.object(dependencies, "needed_and_open", return_value=[])
 
 
+def leaves_tokens() -> Any:
+    """What is taken back from a worker it may take all the same."""
+    return mock.patch.object(worker_process.WorkerProcess, "take_back", return_value=set())
+
+
+def forgets_what_workers_logged() -> Any:
+    """What a dead keeper had not read yet of what its workers have logged is not looked at."""
+    return mock.patch.object(worker_log, "add_left", return_value=None)
+
+
+def begins_unlogged() -> Any:
+    """A worker does not log that it begins."""
+
+    def write(self: Any, kind: str, *fields: Any) -> None:
+        if kind != "begun":
+            real(self, kind, *fields)
+
+    real = worker.Worker._write
+    return mock.patch.object(worker.Worker, "_write", write)
+
+
 QUICK: tuple[Callable[[], Any], ...] = (
     tells_before_it_writes, leaves_processes, forgets_cancels, reuses_attempts, runs_what_was_lost_anew,
     adopts_nothing, counts_no_slots, forgets_the_queue_of_the_dead,
     watches_no_memory, starts_dependents_at_once, forgets_dependents, forgets_who_has_gpus,
+    forgets_what_workers_logged, begins_unlogged,
 )  # fmt: skip
 """Those that are found within a few runs."""
+
+
+def _in_one_worker(*seconds: float) -> list[ClientPlan]:
+    calls = [Plan(number, 1, True, each) for number, each in enumerate(seconds)]
+    return [ClientPlan(1, [calls], 0.0, "outcome", isolation="reuse")]
+
+
 SCHEDULES: dict[Callable[[], Any], tuple[list[ClientPlan], list[Fault]]] = {
     claims_nothing: (_one(True, 1.0), [Fault("zygote", 2, "kill", on="write")]),
     logs_starts_too_late: (_one(False, 5.0), [Fault("job", 1, "kill", victim="keeper")]),
@@ -186,6 +216,7 @@ SCHEDULES: dict[Callable[[], Any], tuple[list[ClientPlan], list[Fault]]] = {
     asks_not_for_the_unsure: (
         _one(False, 1000.0, {0: 0.0}), [Fault("client", 2, "stop", 200.0, on="COMMIT", victim="supervisor")]
     ),
+    leaves_tokens: (_in_one_worker(*[0.0] * 6, 1.0, *[0.0] * 6), []),
 }  # fmt: skip
 """Those that need more: what goes wrong, for each."""
 

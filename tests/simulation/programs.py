@@ -12,8 +12,8 @@ from anyjob.builtin.local.ipc.protocol import READY
 from anyjob.builtin.local.keeper import main as keeper_main
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor import main as supervisor_main
-from anyjob.builtin.local.zygote import child
-from anyjob.builtin.local.zygote.main import Zygote
+from anyjob.builtin.local.zygote import child, worker
+from anyjob.builtin.local.zygote.main import WORKER, Zygote
 from anyjob.standalone import runner
 from simulation.processes import Exited, Process
 
@@ -181,31 +181,44 @@ class Programs:
 
 
 class SimulatedZygote(Zygote):
-    """A zygote whose fork is a new process of the machine; what the child does is the real code."""
+    """A zygote whose fork is a new process of the machine; what children do is the real code."""
 
     def __init__(self, world: World) -> None:
         super().__init__(3, runner, child)
         self._world = world
 
-    def _fork(self, order: dict[str, Any]) -> None:
-        world, machine = self._world, self._world.machine
+    def _receive_files(self) -> tuple[int, ...]:
+        files = self._world.files.receive(self._fd + 1)
+        if not files:
+            raise Exited(0)
+        return files
+
+    def _fork_child(self, dispatch_id: int, run: Any, *what: Any) -> None:
+        files, machine = self._world.files, self._world.machine
         machine.step("fork")
         before = int(machine.now * 100)
         zygote = machine.process
         memory = bytearray(zygote.environ.ljust(2000, b"\0"))
-        descriptors = (self._fd, self._wake, self._waker)
         process = machine.start(
-            "call",
-            lambda: child.run(order, runner, memoryview(memory), descriptors, "host"),
+            "worker" if run is worker.run else "call",
+            lambda: run(*given, memoryview(memory), descriptors, "host"),
             parent=zygote,
             variables={},
         )
         process.environ = memory
         process.handlers.update(zygote.handlers)
-        for number in descriptors:
-            world.files.add(zygote.files[number], process, number)
-        self._children[process.pid] = order["dispatch_id"]
-        self.report("forked", order["dispatch_id"], process.pid, before)
+
+        def inherited(numbers: tuple[int, ...]) -> tuple[int, ...]:
+            return tuple(files.inherit(process, number) for number in numbers)
+
+        given = [inherited(each) if isinstance(each, tuple) else each for each in what]
+        descriptors = inherited((self._fd, self._fd + 1, self._wake, self._waker))
+        self._children[process.pid] = dispatch_id
+        self.report("forked", dispatch_id, process.pid, before)
+
+
+MODULES = {WORKER: worker}
+"""What a zygote loads from files."""
 
 
 def work(number: int) -> int:
@@ -214,7 +227,7 @@ def work(number: int) -> int:
     assert world is not None
     plan = world.truth.plans[number]
     machine = world.machine
-    world.truth.started(number, machine.process)
+    run = world.truth.started(number, machine.process)
     if plan.greedy:
         machine.process.memory = GREEDY
     if plan.leaves:
@@ -225,10 +238,14 @@ def work(number: int) -> int:
             own_session=plan.leaves == "session",
         )
         child.environ = bytes(machine.process.environ)
-    machine.sleep(plan.seconds)
-    if plan.code:
-        raise ValueError(plan.code)
-    return number * 7
+    try:
+        machine.sleep(plan.seconds)
+        if plan.code:
+            raise ValueError(plan.code)
+        return number * 7
+    finally:
+        if machine.process.role == "worker":
+            run.has_returned(machine.now)
 
 
 def environment_of(world: World) -> dict[str, str]:

@@ -82,6 +82,10 @@ class Os(types.SimpleNamespace):
             return os.open(path, flags, mode, dir_fd=dir_fd)
         machine.step("open")
         text = os.fsdecode(path)
+        if text.startswith("/proc/self/fd/"):
+            return self._files.again(int(text.rpartition("/")[2]))
+        if text == "/proc/self/clear_refs":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
         if text.startswith("/proc/"):
             machine.next_number += 1
             self._proc[machine.next_number] = self._read_proc(text)
@@ -96,7 +100,8 @@ class Os(types.SimpleNamespace):
         _, _, which, what = path.split("/", 3)
         if what == "random/boot_id" or which == "sys":
             return b"one boot\n"
-        process = self._machine.processes.get(int(which))
+        pid = self._machine.process.pid if which == "self" else int(which)
+        process = self._machine.processes.get(pid)
         if process is None:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
         if what == "environ":
@@ -138,6 +143,17 @@ class Os(types.SimpleNamespace):
                 raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
             machine.wait(description.is_readable)
         return description.read(size)
+
+    def pread(self, number: int, size: int, offset: int) -> bytes:
+        if number in self._proc:
+            return self._proc[number][offset : offset + size]
+        return os.pread(number, size, offset)
+
+    def fstat(self, number: int) -> Any:
+        description = self._machine.process.files.get(number) if self._machine.task else None
+        if description is None:
+            return os.fstat(number)
+        return types.SimpleNamespace(st_dev=0, st_ino=id(description))
 
     def write(self, number: int, data: Any) -> int:
         machine = self._machine

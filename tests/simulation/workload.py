@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from anyjob.backend import BackendConfiguration
 from anyjob.builtin.local.backend import LocalBackend
@@ -58,6 +58,8 @@ class ClientPlan:
     waits: str
     cancels: dict[int, float] = field(default_factory=dict)  # number of a job: when
     watches: bool = False
+    isolation: Literal["fork", "reuse"] = "fork"
+    recycle: int = 1000
 
 
 def draw(seed: int) -> list[ClientPlan]:
@@ -99,6 +101,14 @@ def draw(seed: int) -> list[ClientPlan]:
                 count += 1
             bulks.append(bulk)
         client = ClientPlan(slots, bulks, drawn.choice((0.0, 0.0, 0.3, 25.0)), drawn.choice(WAITS))
+        # Who shares slots has the same settings: others would be another queue.
+        of_workers = random.Random(f"workers {seed} {slots}")
+        client.isolation = of_workers.choice(("fork", "reuse"))
+        client.recycle = of_workers.choice((1, 2, 1000, 1000))
+        for bulk in bulks if client.isolation == "reuse" else ():
+            is_call = drawn.random() < 0.7
+            for plan in bulk:
+                plan.is_call = plan.is_call or is_call
         client.watches = drawn.random() < 0.2
         for bulk in bulks:
             for plan in bulk:
@@ -172,7 +182,10 @@ class Client:
         )
 
     def _backend(self) -> LocalBackend:
-        options = LocalOptions(slots=self._plan.slots, python="/sim/python", gpus=GPUS)
+        plan = self._plan
+        options = LocalOptions(
+            slots=plan.slots, python="/sim/python", gpus=GPUS, isolation=plan.isolation, recycle=plan.recycle
+        )
         backend = Told(BackendConfiguration("laptop", ""), options=options)
         backend.world = self._world
         backend.type_name = "local"
@@ -326,8 +339,7 @@ class Auditor(Client):
         backend.close()
 
     def _backend_of(self, backend: LocalBackend, row: Any) -> LocalBackend:
-        known = backend.services.ledger.backend_row(row.backend)
-        if known.options["slots"] == self._plan.slots:
-            return backend
-        other = Auditor(self._world, self._name, ClientPlan(known.options["slots"], [], 0.0, "outcome"))
-        return other._backend()
+        known = backend.services.ledger.backend_row(row.backend).options
+        plan = ClientPlan(known["slots"], [], 0.0, "outcome")
+        plan.isolation, plan.recycle = known.get("isolation", "fork"), known.get("recycle", 1000)
+        return Auditor(self._world, self._name, plan)._backend()

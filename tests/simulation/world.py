@@ -185,11 +185,25 @@ class World:
             id(cgroups.find_place): lambda: None,
             id(interpreter.spawn_interpreter): self.programs.spawn_interpreter,
             id(reporting.report): self._told,
-            id(sys): types.SimpleNamespace(**{**vars(sys), "stderr": io.StringIO()}),
+            id(sys): self._make_sys(),
             id(zygote_main.mark_memory): lambda: memoryview(bytearray()),
             id(zygote_child.finalize): nothing,
             id(zygote_child.reset_inherited_state): nothing,
         }
+
+    @staticmethod
+    def _make_sys() -> types.ModuleType:
+        """Return what stands for `sys`; it has no module whose random numbers are for others, too."""
+        module = types.ModuleType("sys")
+        modules = {name: found for name, found in sys.modules.items() if "random" not in name}
+        vars(module).update(
+            vars(sys),
+            stderr=io.StringIO(),
+            path=list(sys.path),
+            argv=list(sys.argv),
+            modules={**modules, **programs.MODULES},
+        )
+        return module
 
     def _clean_up(self) -> None:
         machine = self.machine
