@@ -537,3 +537,22 @@ def test_names_are_completed(line: str, completed: str, place: Path) -> None:
 
 def test_the_registry_is_made_once() -> None:
     assert registry() is registry()
+
+
+def test_what_is_wrong_has_the_line_of_its_own_key(local_cli: Path, tmp_path: Path) -> None:
+    (tmp_path / "anyjob.toml").write_text(
+        '[backends.x]\ntype = "local"\nslots = 2\nresources = { license = 1, gpus = 1 }\n'
+        '[backends.y]\ntype = "local"\n\nresources.cpus = 2\n'
+        '[backends.z]\ntype = "local"\npreload = [\n  "a",\n  4,\n]\n'
+        '[backends.w]\ntype = "local"\n\nretries = { timez = 1 }\n'
+    )
+    done = invoke("config", "check")
+    told = [line.rpartition("/")[2] for line in done.stderr.splitlines()]
+    assert [each.partition(": ")[0] for each in told] == [
+        "anyjob.toml:4",
+        "anyjob.toml:8",
+        "anyjob.toml:13",
+        "anyjob.toml:18",
+    ]
+    assert "backends.x.resources.gpus: that is told by itself" in told[0]
+    assert "backends.z.preload[1]: expected string" in told[2]

@@ -514,6 +514,7 @@ def test_lines_of_keys() -> None:
         ("t", "u.v"): 4,
         ("t", "u.v", "d"): 5,
         ("t", "u.v", "e"): 8,
+        ("t", "u.v", "e", "[0]"): 9,
         ("list",): 11,
         ("list", "[0]"): 11,
         ("list", "[0]", "f"): 12,
@@ -527,6 +528,27 @@ def test_lines_of_keys() -> None:
     }
 
 
-@given(st.text("ab.=[]\"'# \n", max_size=60))
+def test_lines_of_the_entries_of_an_array() -> None:
+    text = (
+        "a = [1, 2]\nb = [ 0,\n  [\"x\"], # ], \n  { c = [\n1], d = ']' },\n"
+        '  """\n  ]""", [ 3,\n4 ],\n]\nc = [ "a]" ]\n[t]\nd = 1\n'
+    )
+    assert key_lines(text) == {
+        ("a",): 1,
+        ("b",): 2,
+        ("b", "[1]"): 3,
+        ("b", "[1]", "[0]"): 3,
+        ("b", "[2]"): 4,
+        ("b", "[3]"): 6,
+        ("b", "[4]"): 7,
+        ("b", "[4]", "[0]"): 7,
+        ("b", "[4]", "[1]"): 8,
+        ("c",): 10,
+        ("t",): 11,
+        ("t", "d"): 12,
+    }
+
+
+@given(st.text("ab.=[]{},\"'# \n", max_size=60))
 def test_any_text_has_lines(text: str) -> None:
     assert all(1 <= line <= text.count("\n") + 1 for line in key_lines(text).values())

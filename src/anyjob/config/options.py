@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args
 
 import msgspec
 
-from anyjob.config.layers.origins import Values
+from anyjob.config.layers.origins import Values, placed
 from anyjob.config.secrets import Secret, plain_text
 from anyjob.errors import ConfigError
 from anyjob.text.suggestions import did_you_mean
@@ -91,8 +91,7 @@ class _Validator:
         self.problems: list[str] = []
 
     def problem(self, key: str, why: str, place: str = "") -> None:
-        key, bracket, entry = key.partition("[")  # an entry of a list stands where the list does
-        at = f"{self.where(key)}{bracket}{entry}{place}"
+        at = self.where(f"{key}{place}")
         self.problems.append(f"{at}: {why}" if at else why)
 
     def struct(
@@ -118,7 +117,7 @@ class _Validator:
         try:
             return struct_type(**made)
         except (TypeError, ValueError, ConfigError) as error:
-            self.problem(prefix.rstrip("."), str(error))
+            self.problem(*placed(str(error), values, prefix.rstrip(".")))
             return None
 
     def value(self, kind: Any, value: Any, key: str) -> Any:

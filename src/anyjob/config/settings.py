@@ -26,7 +26,7 @@ import os
 
 from anyjob import _typing as t
 from anyjob.config.layers.merging import GROUPS, Layer, merge, plain_copy
-from anyjob.config.layers.origins import Origin, Values
+from anyjob.config.layers.origins import Origin, Values, placed
 from anyjob.errors import ConfigError
 
 BUILTIN = {"default_backend": "local"}
@@ -196,7 +196,7 @@ class Config:
             try:
                 counts |= read_counts({name: value}, OF_THE_MACHINE)
             except ConfigError as error:
-                raise self._problem(("resources", name), str(error)) from None
+                raise self._problem(("resources", name), placed(str(error), table)[1]) from None
         return counts
 
     @property

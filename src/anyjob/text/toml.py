@@ -6,7 +6,7 @@ from anyjob.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from anyjob.errors import AnyjobError
@@ -101,9 +101,9 @@ def _depth(value: Any) -> int:
 def key_lines(text: str) -> dict[Path, int]:
     """Return the lines, from 1, on which keys and the headers of tables stand.
 
-    What stands below the second of several ``[[job]]`` is below ``("job", "[1]")``. Good enough for
-    messages: what TOML can hide in odd places (quotes with escapes in keys, tables within ``{ }``) has no
-    line of its own.
+    What stands below the second of several ``[[job]]`` is below ``("job", "[1]")``, as the second entry of an
+    array is that goes over several lines. Good enough for messages: what TOML can hide in odd places (quotes
+    with escapes in keys) has no line of its own, nor have the keys of a table in ``{ }``, which is one line.
     """
     import re
 
@@ -115,7 +115,11 @@ def key_lines(text: str) -> dict[Path, int]:
     arrays: dict[Path, int] = {}  # of tables: how many each has up to here
     table: Path = ()
     inside = ""  # the quotes of a text of several lines
+    entries_end = offset = 0
     for number, line in enumerate(text.split("\n"), 1):
+        start, offset = offset, offset + len(line) + 1
+        if number <= entries_end:
+            continue
         if inside:
             inside = "" if line.count(inside) % 2 else inside
             continue
@@ -130,12 +134,48 @@ def key_lines(text: str) -> dict[Path, int]:
                 table = _in_last(arrays, table)
             lines.setdefault(table, number)
         elif found := assignment.match(line):
-            lines.setdefault((*table, *_keys(re.findall(word, found[1]))), number)
+            path = (*table, *_keys(re.findall(word, found[1])))
+            lines.setdefault(path, number)
+            if line[found.end() :].lstrip().startswith("["):
+                for entry, entries_end in _entry_lines(text, start + found.end(), path, number):
+                    if entry and entries_end != number:
+                        lines.setdefault(entry, entries_end)
+                continue
             inside = next((quotes for quotes in ('"""', "'''") if line.count(quotes) % 2), "")
     for path, number in list(lines.items()):  # a header also makes the tables around its own
         for depth in range(1, len(path)):
             lines.setdefault(path[:depth], number)
     return lines
+
+
+def _entry_lines(text: str, start: int, array: Path, number: int) -> Iterator[tuple[Path, int]]:
+    """Yield the entries of an array, and of arrays in it, with their lines; last (), with that of its end."""
+    import re
+
+    words = re.compile(
+        r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[][{},\n]|[^][{},\s"\'#]+',
+        re.DOTALL,
+    )
+    around: list[Path] = []  # the arrays that this is in, and () for a table
+    counts: list[int] = []
+    for found in words.finditer(text, start):
+        word = found[0]
+        if word in ("]", "}"):
+            around.pop()
+            counts.pop()
+            if not around:
+                break
+        elif word == ",":
+            counts[-1] += 1
+        elif word != "\n" and not word.startswith("#"):
+            here = (*around[-1], f"[{counts[-1]}]") if around and around[-1] else () if around else array
+            if around and here:
+                yield here, number
+            if word in ("[", "{"):
+                around.append(here if word == "[" else ())
+                counts.append(0)
+        number += word.count("\n")
+    yield (), number
 
 
 def _in_last(arrays: Mapping[Path, int], table: Path) -> Path:

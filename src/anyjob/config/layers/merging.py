@@ -90,6 +90,11 @@ def _record(value: Any, origins: dict[Path, Origin], origin: Callable[[Path], Or
     if isinstance(value, dict):
         for key, item in value.items():
             _record(item, origins, origin, (*path, key))
+    elif isinstance(value, list):
+        for number in range(len(value)):
+            entry = (*path, f"[{number}]")
+            if (own := origin(entry)) != origins[path]:  # an array that goes over several lines
+                origins[entry] = own
 
 
 def _is_mergeable(path: Path, old: dict[str, Any], new: dict[str, Any]) -> bool:

@@ -55,8 +55,11 @@ class Values(dict[str, "Any"]):
         self.place, self.origins = place, origins
 
     def where(self, key: str = "") -> str:
-        """Return the place of a (dotted) key, for an error: ``anyjob.toml:3: backends.hpc.slots``."""
-        known = key
+        """Return the place of a (dotted) key, for an error: ``anyjob.toml:3: backends.hpc.slots``.
+
+        That of the entry of an array is ``slots[2]``.
+        """
+        known = key if key in self.origins else key.replace("[", ".[")
         while known and known not in self.origins:
             known = known.rpartition(".")[0]
         full = f"{self.place}.{key}" if key else self.place
@@ -66,3 +69,19 @@ class Values(dict[str, "Any"]):
     def textual(self) -> frozenset[str]:
         """The dotted keys whose values are text for want of types: those of the environment."""
         return frozenset(key for key, origin in self.origins.items() if origin.layer == "environment")
+
+
+def placed(why: str, values: Mapping[str, Any], key: str = "") -> tuple[str, str]:
+    """Return which key a message is about, by the keys that it begins with, and the rest of it.
+
+    Args:
+        why: as in ``resources: gpus: is told by itself``.
+        values: what it is about.
+        key: the (dotted) key of that.
+    """
+    within: Any = values
+    while True:
+        first, colon, rest = why.partition(": ")
+        if not colon or not isinstance(within, dict) or first not in within:
+            return key, why
+        key, within, why = (f"{key}.{first}" if key else first), within[first], rest

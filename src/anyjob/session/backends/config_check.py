@@ -8,6 +8,7 @@ from typing import Any
 from anyjob import _typing as t
 from anyjob.config import notification_channels
 from anyjob.config.construction import options_type
+from anyjob.config.layers.origins import placed
 from anyjob.config.options import validate_options
 from anyjob.config.secrets import Secret, from_config
 from anyjob.errors import AnyjobError, ConfigError, SecretError, SpecError
@@ -98,7 +99,8 @@ def _wrong_retries(entry: Any) -> Iterator[str]:
     try:
         as_retry(entry.options.get("retries"))
     except SpecError as error:
-        yield f"{entry.options.where('retries')}: {error}"
+        key, why = placed(str(error), entry.options)
+        yield f"{entry.options.where(key)}: {why}"
 
 
 def _options_of_provider(session: t.Session, entry: Any) -> Any:
