@@ -105,6 +105,21 @@ def files(directory: str) -> None:
             os.close(os.open(f"{spool}/{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
 
 
+def renames(directory: str) -> None:
+    """Have one directory with two files serve all jobs, as long as nothing is in it: see to that each time."""
+    mode = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    spool = f"{directory}/first"
+    os.mkdir(spool, 0o700)
+    streams = [os.open(f"{spool}/{name}", mode, 0o600) for name in ("stdout", "stderr")]
+    for number in range(CALLS // 10):
+        last, spool = spool, f"{directory}/renamed-{number}"
+        os.rename(last, spool)
+        if any(os.fstat(fd).st_size for fd in streams) or len(os.listdir(spool)) > len(streams):
+            raise AssertionError("nobody has written")
+    for fd in streams:
+        os.close(fd)
+
+
 def programs(directory: str, *, setsid: bool = True) -> None:
     """Run them, each in a session of its own perhaps, and with a directory if there is one to make it in."""
     log = os.open(f"{directory}/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND) if directory else -1
@@ -143,6 +158,7 @@ def one_round(root: Path) -> dict[str, float]:
         "the ledger: it is submitted": measured(CALLS, lambda: submitted(ledger, number, ids))[0],
         "the ledger: it has ended": measured(CALLS, lambda: ended(ledger, ids))[0],
         "a directory with two files": measured(CALLS // 10, lambda: files(f"{root}/files"))[0],
+        "one that is renamed": measured(CALLS // 10, lambda: renames(f"{root}/files"))[0],
     }
     ledger.close()
     bare, by_clock = measured(PROGRAMS, lambda: programs("", setsid=False))

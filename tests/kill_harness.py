@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import faulthandler
 import math
 import os
 import random
@@ -130,6 +131,7 @@ def _append(path: Path, line: str) -> None:
 
 def client(state: str, seed: int) -> None:
     """Submit jobs until somebody kills us; a child of a fork ends by itself."""
+    faulthandler.register(signal.SIGUSR1)
     chance = random.Random(seed)
     root = Path(state).parent
     os.environ["MARKS"] = str(root / "marks")
@@ -227,9 +229,10 @@ class Killer:
 
     def steady_client(self, minutes: float, jobs: int) -> subprocess.Popen[bytes]:
         """Start a client that nobody kills, and that has so many jobs run in so many minutes."""
-        return self._start(f"import soak_load; soak_load.steady({str(self.state)!r}, {minutes}, {jobs})")
+        code = f"import soak_load; soak_load.steady({str(self.state)!r}, {minutes}, {jobs})"
+        return self._start(code, is_waited_for=False)
 
-    def _start(self, code: str) -> subprocess.Popen[bytes]:
+    def _start(self, code: str, *, is_waited_for: bool = True) -> subprocess.Popen[bytes]:
         path = os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])
         with open(self.root / "clients.err", "ab") as errors:
             return subprocess.Popen(
@@ -237,7 +240,7 @@ class Killer:
                 env={**os.environ, "PYTHONPATH": path},
                 stdout=errors,
                 stderr=errors,
-                pass_fds=[self._held.fileno()],
+                pass_fds=[self._held.fileno()] if is_waited_for else [],
             )
 
     def kill(self) -> bool:
@@ -308,9 +311,22 @@ class Killer:
         if not self._ends.closed:
             ended, _, _ = select.select([self._ends], [], [], LIMIT + CHILD_ROUNDS * WAIT)
             self._ends.close()
-            assert ended, f"children of clients have not ended:\n{self.errors()}"
+            assert ended, (
+                f"children of clients have not ended:\n{self._where_children_are()}\n{self.errors()}"
+            )
         failed = self.root / "failed"
         assert not failed.exists(), f"a child of a client has failed: {failed.read_text()}"
+
+    def _where_children_are(self) -> str:
+        """Have the children of clients say where each of their threads is."""
+        errors = self.root / "clients.err"
+        before = errors.stat().st_size
+        for pid in map(int, _lines(self.root / "forks")):
+            with contextlib.suppress(OSError):
+                if b"kill_harness" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGUSR1)
+        time.sleep(5.0)  # there is no event: they may be stuck
+        return errors.read_bytes()[before:].decode(errors="replace")
 
     def settle(self) -> list[Row]:
         """Wait for all that is open, as anybody may who comes later; return what the ledger says then."""

@@ -8,6 +8,7 @@ import os
 import pickle
 import random
 import resource
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -280,10 +281,96 @@ def test_a_directory_that_a_worker_makes_is_private(driver: Driver, tmp_path: Pa
     warm_up(driver, tmp_path)
     jobs = [f"b{number}" for number in range(20)]
     for job in jobs:
-        submit(driver, job, os.umask, 0)
+        submit(driver, job, calls.unmask_and_speak)
     driver.end_of(*jobs)
     modes = {(driver.state / "spool" / job).stat().st_mode & 0o777 for job in jobs}
     assert modes == {0o700}
+
+
+def directories(driver: Driver) -> set[str]:
+    return {path.name for path in (driver.state / "spool").iterdir()}
+
+
+def test_a_directory_in_which_nothing_is_serves_the_next_call(driver: Driver, tmp_path: Path) -> None:
+    """Each finds its own, while it runs; there are not more in the end than calls that ran beside others."""
+    warm_up(driver, tmp_path)
+    before = directories(driver)
+    jobs = [f"b{number}" for number in range(40)]
+    for job in jobs:
+        submit(driver, job, calls.own_directory)
+    driver.end_of(*jobs)
+    assert [driver.value(job) for job in jobs] == [(job, ["stderr", "stdout"]) for job in jobs]
+    assert len(directories(driver) - before) < 20
+
+
+def test_what_a_call_leaves_is_not_the_next_ones(driver: Driver, tmp_path: Path) -> None:
+    warm_up(driver, tmp_path)
+    spool = driver.state / "spool"
+    jobs = [f"{fn}-{number}" for number in range(6) for fn in ("speak", "complain", "leave", "link", "quiet")]
+    for job in jobs:
+        submit(driver, job, calls.leave_something, job.partition("-")[0], job, str(tmp_path / job))
+    driver.end_of(*jobs)
+    left = {
+        path.name: {each.name: each.read_text() for each in path.iterdir()}
+        for path in spool.iterdir()
+        if path.name in jobs
+    }
+    empty = {"stdout": "", "stderr": ""}
+    for job in jobs:
+        match job.partition("-")[0]:
+            case "speak":
+                assert left[job] == {**empty, "stdout": job}
+            case "complain":
+                assert left[job] == {**empty, "stderr": job}
+            case "leave":
+                assert left[job] == {**empty, "mine": job}
+            case "link":
+                assert left[job] == empty
+                assert (tmp_path / job).read_text() == ""
+            case _:
+                assert left.get(job, empty) == empty
+
+
+def test_what_a_call_has_started_has_not_the_streams_of_the_next(driver: Driver, tmp_path: Path) -> None:
+    """Its child's child, of which its process knows nothing, writes when all of them have ended."""
+    warm_up(driver, tmp_path)
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    submit(driver, "a", calls.leave_a_writer, str(gate))
+    jobs = [f"b{number}" for number in range(20)]
+    for job in jobs:
+        submit(driver, job, calls.count)
+    driver.end_of("a", *jobs)
+    try:
+        os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))  # it writes now, unless it was ended by now
+        until(lambda: not is_read(gate), "it has written, and has ended")
+    except OSError:
+        assert not is_read(gate)
+    spool = driver.state / "spool"
+    written = {job: (spool / job / "stdout").read_text() for job in jobs if (spool / job).exists()}
+    assert set(written.values()) <= {""}
+    assert (spool / "a").exists()
+
+
+def is_read(fifo: Path) -> bool:
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
+def test_a_call_whose_last_directory_was_removed_makes_one(driver: Driver, tmp_path: Path) -> None:
+    warm_up(driver, tmp_path)
+    for number in range(10):
+        submit(driver, f"b{number}", calls.own_directory)
+        driver.end_of(f"b{number}")
+        shutil.rmtree(driver.state / "spool" / f"b{number}", ignore_errors=True)
+    jobs = [f"c{number}" for number in range(20)]
+    for job in jobs:
+        submit(driver, job, calls.own_directory)
+    driver.end_of(*jobs)
+    assert {driver.value(job)[0] for job in jobs} == set(jobs)
 
 
 def test_workers_leave_no_logs(driver: Driver, tmp_path: Path) -> None:

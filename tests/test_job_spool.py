@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -171,3 +172,41 @@ def test_garbage_is_none(tmp_path_factory: pytest.TempPathFactory, garbage: byte
     place = tmp_path_factory.mktemp("garbage")
     (place / "outcome.pkl").write_bytes(garbage)
     assert job_spool.read_outcome(place) is None
+
+
+def test_what_another_job_writes_where_a_file_was_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker takes the directory of a call, in which nothing is, along to the next one."""
+    path = directory(tmp_path) / "stdout"
+    path.touch()
+    real = os.pread
+
+    def taken_along(descriptor: int, size: int, offset: int) -> bytes:
+        path.parent.rename(tmp_path / "next")
+        (tmp_path / "next" / "stdout").write_text("of another")
+        return real(descriptor, size, offset)
+
+    monkeypatch.setattr(private_files.os, "pread", taken_along)
+    assert private_files.read_range(path, 0) == b""
+
+
+def test_a_directory_is_no_jobs_any_more_once_its_removal_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a worker cannot have taken it along to a call whose files are then removed."""
+    path = directory(tmp_path)
+    (path / "stdout").touch()
+
+    def is_killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", is_killed)
+        with pytest.raises(KeyboardInterrupt):
+            job_spool.remove(tmp_path, ID)
+    assert not path.exists()
+    assert list(job_spool.job_ids(tmp_path)) == [ID]  # what is left is found, and removed with others
+    job_spool.remove(tmp_path, ID)
+    assert list(job_spool.job_ids(tmp_path)) == []
+    assert list(path.parent.iterdir()) == []

@@ -53,6 +53,45 @@ def surroundings() -> dict[str, Any]:
     }
 
 
+def own_directory() -> tuple[str, list[str]]:
+    """The name of the directory of this call, and what is in it."""
+    path = os.environ["ANYJOB_SPOOL"]
+    assert os.path.samestat(os.stat(f"{path}/stdout"), os.fstat(1))
+    assert os.path.samestat(os.stat(f"{path}/stderr"), os.fstat(2))
+    return os.path.basename(path), sorted(os.listdir(path))
+
+
+def unmask_and_speak() -> None:
+    os.umask(0)
+    print("said")
+
+
+def leave_something(what: str, text: str, path: str) -> None:
+    """Leave a text where `what` says, or nothing."""
+    own = os.environ["ANYJOB_SPOOL"]
+    match what:
+        case "speak":
+            print(text, end="")
+        case "complain":
+            os.write(2, text.encode())
+        case "leave":
+            Path(own, "mine").write_text(text)
+        case "link":
+            os.link(f"{own}/stdout", path)
+
+
+def leave_a_writer(gate: str) -> None:
+    """Have a child start one that writes, in a session of its own, once somebody opens the gate."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        if os.fork() == 0:
+            with open(gate, "rb"):
+                os.write(1, b"late")
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
 def speak() -> None:
     print("out")
     print("err", file=sys.stderr)

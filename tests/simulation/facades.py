@@ -68,7 +68,7 @@ OUTSIDE = (
 )  # fmt: skip
 """What is replaced, wherever our modules have it."""
 NOTHING = object()
-USED = types.SimpleNamespace(ru_maxrss=10_000, ru_utime=0.25, ru_stime=0.25)
+USED = types.SimpleNamespace(ru_maxrss=10_000, ru_utime=0.25, ru_stime=0.25, ru_minflt=0)
 """What a process and its children have used."""
 
 

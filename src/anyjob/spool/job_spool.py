@@ -21,6 +21,8 @@ from anyjob.status import JobStatus
 from anyjob.text.full_disk import explain
 
 _ID = re.compile(r"[0-9a-f]{20}")
+_GOING = "."
+"""What the name of a directory begins with that is being removed: no job has it, or can have it, any more."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 PAYLOAD = "payload.pkl"
 """The file that holds what a job is, where that is too large for the ledger."""
@@ -79,14 +81,15 @@ def held_input(directory: t.Path, sha256: str) -> t.Path:
 
 
 def job_ids(spool: t.Path) -> Iterator[str]:
-    """Yield the ids of the jobs that have a directory."""
+    """Yield the ids of the jobs that have a directory, or had one whose removal was not finished."""
     with suppress(FileNotFoundError, NotADirectoryError), os.scandir(spool) as groups:
         for group in groups:
             if group.is_dir(follow_symlinks=False):
                 with os.scandir(group.path) as jobs:
                     for job in jobs:
-                        if _ID.fullmatch(job.name) and job.is_dir(follow_symlinks=False):
-                            yield job.name
+                        job_id = job.name.removeprefix(_GOING)
+                        if _ID.fullmatch(job_id) and job.is_dir(follow_symlinks=False):
+                            yield job_id
 
 
 def read_outcome(directory: t.Path) -> Outcome | None:
@@ -197,8 +200,11 @@ def remove(spool: t.Path, job_id: str) -> None:
         group = os.open(path.parent, _DIRECTORY)
     except OSError:
         return
+    going = _GOING + path.name
     try:
-        shutil.rmtree(path.name, ignore_errors=True, dir_fd=group)
+        with suppress(OSError):  # a worker may have it already, for the call that it makes now
+            os.rename(path.name, going, src_dir_fd=group, dst_dir_fd=group)
+        shutil.rmtree(going, ignore_errors=True, dir_fd=group)
     finally:
         os.close(group)
 

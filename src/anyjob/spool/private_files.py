@@ -34,7 +34,8 @@ def read_range(path: str | os.PathLike[str], offset: int, size: int = 1 << 20) -
         size: bytes at most; by default 1 MiB.
 
     Returns:
-        what there is; nothing where there is no such file yet, and at its end.
+        what there is; nothing where there is no such file yet, and at its end. Nor what is written to it once
+        it is not there any more: another job may have it then.
 
     Raises:
         StateError: it is somebody else's, or no plain file.
@@ -45,7 +46,8 @@ def read_range(path: str | os.PathLike[str], offset: int, size: int = 1 << 20) -
     except FileNotFoundError:
         return b""
     try:
-        return os.pread(descriptor, size, offset)
+        data = os.pread(descriptor, size, offset)
+        return data if not data or _is_at(path, descriptor) else b""
     finally:
         os.close(descriptor)
 
@@ -183,6 +185,13 @@ def make_private(directory: t.Path) -> None:
         if not directory.parent.is_dir():
             make_private(directory.parent)
         directory.mkdir(mode=0o700, exist_ok=True)
+
+
+def _is_at(path: str | os.PathLike[str], descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _opened(path: str | os.PathLike[str]) -> int:

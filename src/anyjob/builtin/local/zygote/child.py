@@ -58,12 +58,12 @@ def run(
         join_group(order["group"])
     for name, value in order["variables"].items():
         os.environb[name] = value
+    open_streams(order["spool"])
     end(order, make_call(order, runner), runner, host)
 
 
 def make_call(order: dict[str, Any], runner: Any) -> dict[str, Any] | None:
-    """Make a call, with streams of its own; return its report, or None where it was terminated."""
-    open_streams(order["spool"])
+    """Make a call, whose streams are open; return its report, or None where it was terminated."""
     pid = os.getpid()
     terminated = False
 

@@ -8,6 +8,9 @@ before it begins, and ``("ended", code, report, usage, time, seconds)`` before i
 one. The report is pickled, or None where it is in the spool. Where there is no token, it says ``("idle",)``
 over the channel, and waits for one.
 
+A call that has left nothing in its directory, and has written nothing, leaves that to the next one: it is
+renamed, with the files of the streams in it, which stay open. To make a new one takes several times as long.
+
 After a call that has left something behind, or has made it grow, or was the last of so many, it ends as a
 child that makes one call does: with the outcome in the spool, and without a word in the log.
 """
@@ -43,6 +46,7 @@ except ImportError:
         return active_count() - 1
 
 
+STREAMS = (1, 2)
 SMALL = 4096
 """Bytes of a report up to which it is told, and needs no file."""
 LARGEST_LOG = 8 << 20
@@ -91,6 +95,9 @@ class Worker:
         self._host = host
         self._calls = 0
         self._usual_memory = 0
+        self._bare = ""
+        """The directory of the last call, where nothing is in it but its streams, and these are empty."""
+        self._streams: list[tuple[int, int]] = []
         self._slate = Slate(child)
         self._usage = Usage()
 
@@ -103,13 +110,18 @@ class Worker:
     def _serve_one(self, order: dict[str, Any]) -> None:
         child, runner = self._child, self._runner
         self._calls += 1
-        if not order["has_directory"]:
+        bare, self._bare = self._bare, ""
+        has_taken = bool(bare) and not order["has_directory"] and has_renamed(bare, order["spool"])
+        if not (has_taken or order["has_directory"]):
             self._make_directory(order["spool"])
         self._write("begun", order["id"], order["attempt"], time.time())
         begun = time.monotonic()
         child.write_mark(self._mark, order["mark"])
         self._slate.clean(order["variables"])
         self._usage.begin()
+        if not has_taken:
+            child.open_streams(order["spool"])
+            self._streams = inodes(STREAMS)
         outcome = child.make_call(order, runner)
         child.flush_streams()
         if outcome is None or not self._can_go_on():
@@ -120,9 +132,19 @@ class Worker:
         if report is None:
             child.write_outcome(order, outcome, runner, self._host)
         os.chdir("/")
-        took = time.monotonic() - begun
-        self._write("ended", child.exit_code(outcome), report, self._usage.end(), time.time(), took)
+        took, usage = time.monotonic() - begun, self._usage.end()
+        if report is not None and not self._usage.had_children and self._is_bare(order["spool"]):
+            self._bare = order["spool"]
+        self._write("ended", child.exit_code(outcome), report, usage, time.time(), took)
         child.set_handler(SIGTERM, child.SIG_DFL)
+
+    def _is_bare(self, directory: str) -> bool:
+        """Tell whether nothing is in the directory of a call but its streams, and these are empty."""
+        for fd, inode in zip(STREAMS, self._streams, strict=True):
+            found = os.fstat(fd)
+            if found.st_size or found.st_nlink != 1 or (found.st_dev, found.st_ino) != inode:
+                return False
+        return len(os.listdir(directory)) == len(STREAMS)
 
     def _make_directory(self, path: str) -> None:
         """Make the directory of a call that it has not begun; wait for room where there is none.
@@ -283,6 +305,15 @@ class Slate:
         return not any(stream is not None and stream.closed for stream in self._streams)
 
 
+def has_renamed(directory: str, path: str) -> bool:
+    """Have the directory that one call has left bare be that of the next one, if that can be."""
+    try:
+        os.rename(directory, path)
+    except OSError:  # it was removed; or there is one, of an earlier attempt; or it is another file system
+        return False
+    return True
+
+
 def has_children() -> bool:
     """Tell whether there are processes that this one has started, and that it has not waited for."""
     try:
@@ -325,6 +356,8 @@ class Usage:
             self._io = os.open("/proc/self/io", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             self._io = -1
+        self.had_children = False
+        """Whether what was used was used by others too, who may have left some: they have the streams."""
         self._peak = 0
         """The most bytes that this process had in memory, when that was last read."""
         self._before = self._read()
@@ -350,6 +383,7 @@ class Usage:
         """Return what was used since this was last called."""
         now, before = self._read(), self._before
         self._before = now
+        self.had_children = now["faults_of_children"] != before["faults_of_children"]
         children = now["peak_of_children"] if now["peak_of_children"] != before["peak_of_children"] else 0
         used: dict[str, float | None] = {"peak_memory": max(self._peak, int(children or 0))}
         for name in ("cpu_time", "read_bytes", "written_bytes"):
@@ -368,6 +402,7 @@ class Usage:
         known = len(said) >= 4 and said[0] == b"rchar:" and said[2] == b"wchar:"
         return {
             "cpu_time": own.ru_utime + own.ru_stime + waited.ru_utime + waited.ru_stime,
+            "faults_of_children": waited.ru_minflt,
             "peak_of_children": waited.ru_maxrss * 1024,
             "read_bytes": int(said[1]) if known else None,
             "written_bytes": int(said[3]) if known else None,
