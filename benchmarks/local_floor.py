@@ -106,7 +106,7 @@ def files(directory: str) -> None:
 
 
 def renames(directory: str) -> None:
-    """Have one directory with two files serve all jobs, as long as nothing is in it: see to that each time."""
+    """Have one directory with two files serve all, as long as nothing is in it: look each time."""
     mode = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     spool = f"{directory}/first"
     os.mkdir(spool, 0o700)

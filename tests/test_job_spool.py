@@ -187,7 +187,7 @@ def test_what_another_job_writes_where_a_file_was_is_not_read(
         (tmp_path / "next" / "stdout").write_text("of another")
         return real(descriptor, size, offset)
 
-    monkeypatch.setattr(private_files.os, "pread", taken_along)
+    monkeypatch.setattr(os, "pread", taken_along)
     assert private_files.read_range(path, 0) == b""
 
 
