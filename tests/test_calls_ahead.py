@@ -331,12 +331,15 @@ def test_what_a_call_leaves_is_not_the_next_ones(driver: Driver, tmp_path: Path)
                 assert left.get(job, empty) == empty
 
 
-def test_what_a_call_has_started_has_not_the_streams_of_the_next(driver: Driver, tmp_path: Path) -> None:
+@pytest.mark.parametrize("reaped", [True, False])
+def test_what_a_call_has_started_has_not_the_streams_of_the_next(
+    driver: Driver, tmp_path: Path, reaped: bool
+) -> None:
     """Its child's child, of which its process knows nothing, writes when all of them have ended."""
     warm_up(driver, tmp_path)
     gate = tmp_path / "gate"
     os.mkfifo(gate)
-    submit(driver, "a", calls.leave_a_writer, str(gate))
+    submit(driver, "a", calls.leave_a_writer, str(gate), reaped)
     jobs = [f"b{number}" for number in range(20)]
     for job in jobs:
         submit(driver, job, calls.count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import random
 import signal
@@ -80,8 +81,13 @@ def leave_something(what: str, text: str, path: str) -> None:
             os.link(f"{own}/stdout", path)
 
 
-def leave_a_writer(gate: str) -> None:
-    """Have a child start one that writes, in a session of its own, once somebody opens the gate."""
+def leave_a_writer(gate: str, reaped: bool = True) -> None:
+    """Have a child start one that writes, in a session of its own, once somebody opens the gate.
+
+    A child that is not reaped by this process is by the system, which then counts nothing of it as used.
+    """
+    if not reaped:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     child = os.fork()
     if child == 0:
         os.setsid()
@@ -89,7 +95,8 @@ def leave_a_writer(gate: str) -> None:
             with open(gate, "rb"):
                 os.write(1, b"late")
         os._exit(0)
-    os.waitpid(child, 0)
+    with contextlib.nullcontext() if reaped else contextlib.suppress(ChildProcessError):
+        os.waitpid(child, 0)
 
 
 def speak() -> None:

@@ -133,7 +133,8 @@ class Worker:
             child.write_outcome(order, outcome, runner, self._host)
         os.chdir("/")
         took, usage = time.monotonic() - begun, self._usage.end()
-        if report is not None and not self._usage.had_children and self._is_bare(order["spool"]):
+        has_streams_alone = not self._usage.had_children and counts_children()
+        if report is not None and has_streams_alone and self._is_bare(order["spool"]):
             self._bare = order["spool"]
         self._write("ended", child.exit_code(outcome), report, usage, time.time(), took)
         child.set_handler(SIGTERM, child.SIG_DFL)
@@ -312,6 +313,11 @@ def has_renamed(directory: str, path: str) -> bool:
     except OSError:  # it was removed; or there is one, of an earlier attempt; or it is another file system
         return False
     return True
+
+
+def counts_children() -> bool:
+    """Tell whether children that end count as used; where their signal is ignored, they do not."""
+    return plain_signal.getsignal(SIGCHLD) is not plain_signal.SIG_IGN
 
 
 def has_children() -> bool:
