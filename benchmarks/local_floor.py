@@ -2,7 +2,8 @@
 
 A call: given to a warm process 64 at a time, whose log has a line before the call begins, and what came of it
 before that is told, 64 at a time; no streams, nothing cleaned between calls, no ledger. Beside it what the
-ledger takes for a job that is submitted and one that ends, in bulk, and the files of a job. A program: a loop
+ledger takes for a job that is submitted and one that ends, in bulk, what SQLite alone takes to write the rows
+of one that is submitted, and the files of a job. A program: a loop
 of posix_spawn alone; one where each has a session of its own, as what is to be found and ended as a whole
 needs; and one that beside both makes a directory and two files for each, and writes three lines.
 
@@ -15,6 +16,7 @@ import os
 import pickle
 import resource
 import socket
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -23,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from anyjob.ledger.encoding import Context, encode_resources
+from anyjob.ledger.file.schema import SCHEMA
 from anyjob.ledger.rows import BackendRow, NewJob
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
@@ -90,6 +93,31 @@ def submitted(ledger: Ledger, number: int, ids: list[str]) -> None:
         ledger.add(number, jobs, kind="python", native="python", context=context, state=JobStatus.QUEUED)
 
 
+def database(path: str) -> sqlite3.Connection:
+    """Open an empty ledger that writes to the disk as the real one does."""
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA journal_mode = WAL")
+    for setting in (
+        "synchronous = NORMAL",
+        "cache_size = -16384",
+        "wal_autocheckpoint = 4000",
+        "secure_delete = ON",
+    ):
+        db.execute(f"PRAGMA {setting}")
+    db.executescript(SCHEMA)
+    return db
+
+
+def inserted(db: sqlite3.Connection, jobs: list[tuple[object, ...]], work: list[tuple[object, ...]]) -> None:
+    """Write the rows of jobs, which are made already."""
+    insert = "INSERT INTO jobs (n, id, bulk, backend, state) VALUES (?, ?, ?, ?, ?)"
+    for first in range(0, CALLS, 1000):
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany(insert, jobs[first : first + 1000])
+        db.executemany("INSERT INTO work VALUES (?, ?, ?)", work[first : first + 1000])
+        db.execute("COMMIT")
+
+
 def ended(ledger: Ledger, ids: list[str]) -> None:
     value = pickle.dumps(1, 5)
     for first in range(0, CALLS, BATCH):
@@ -153,14 +181,20 @@ def one_round(root: Path) -> dict[str, float]:
     ids = [f"{each:020x}" for each in range(CALLS)]
     ledger = Ledger(root / "state")
     number = ledger.backend(BackendRow("{}", "local", "local", "anyjob", {}, "here"))
+    db = database(f"{root}/rows")
+    payload = pickle.dumps(((1,), {}), 5)
+    jobs: list[tuple[object, ...]] = [(n, job_id, 1, 1, 1) for n, job_id in enumerate(ids, 1)]
+    work: list[tuple[object, ...]] = [(n, payload, None) for n in range(1, CALLS + 1)]
     found = {
         "a call, made bare": measured(CALLS, lambda: calls(f"{root}/calls"))[0],
         "the ledger: it is submitted": measured(CALLS, lambda: submitted(ledger, number, ids))[0],
+        "SQLite alone: its rows are inserted": measured(CALLS, lambda: inserted(db, jobs, work))[0],
         "the ledger: it has ended": measured(CALLS, lambda: ended(ledger, ids))[0],
         "a directory with two files": measured(CALLS // 10, lambda: files(f"{root}/files"))[0],
         "one that is renamed": measured(CALLS // 10, lambda: renames(f"{root}/files"))[0],
     }
     ledger.close()
+    db.close()
     bare, by_clock = measured(PROGRAMS, lambda: programs("", setsid=False))
     apart, apart_by_clock = measured(PROGRAMS, lambda: programs(""))
     full, full_by_clock = measured(PROGRAMS, lambda: programs(f"{root}/programs"))
