@@ -87,6 +87,11 @@ BAD = {
         "asks for 'outcom'.*did you mean 'outcome'",
     ),
     "alien": ("@hookimpl\ndef anyjob_finished(job, zzz): pass", "asks for 'zzz'.*it has job, outcome"),
+    "default": (  # pluggy#442
+        "@hookimpl\ndef anyjob_finished(job, outcome=None): pass",
+        "takes 'outcome' with a default.*write plain 'outcome'",
+    ),
+    "keyword": ("@hookimpl\ndef anyjob_finished(job, *, outcome): pass", "takes 'outcome'.*by its name only"),
     "coroutine": ("@hookimpl\nasync def anyjob_finished(job): pass", "must be a plain function"),
     "wrapper": (
         "@hookimpl(wrapper=True)\ndef anyjob_finished(job):\n    yield\n",

@@ -17,7 +17,8 @@ and defines any of these functions in it::
 A function whose name begins with ``anyjob_`` is taken as an implementation, with or without the marker;
 the marker takes pluggy's options (``@hookimpl(tryfirst=True)``). An implementation asks for as many of
 the arguments as it needs, by their names. A name that is none of these, or an argument that the hook
-does not have, is an error that names the nearest one, and leaves the plugin out.
+does not have, is an error that names the nearest one, and leaves the plugin out; an argument with a
+default, or by its name only, is one that names the way out.
 
 Hook modules are imported on the first call of any hook, in the process that submits and watches; the
 background processes of anyjob load none. Keep them light: import an engine's SDK where it is needed,

@@ -323,10 +323,16 @@ def check_implementation(reference: Reference, hook: str, function: Any, options
             f"{hook} of {reference} must be a plain function: not asynchronous, no generator, no hook wrapper"
         )
     allowed = list(inspect.signature(getattr(hookspecs, hook)).parameters)
-    for argument in inspect.signature(function).parameters:
+    for argument, parameter in inspect.signature(function).parameters.items():
         if argument not in allowed:
             near = nearest(argument, allowed)
             hint = f"did you mean {near!r}?" if near else f"it has {', '.join(allowed)}"
             raise BrokenPluginError(
                 f"{hook} of {reference} asks for {argument!r}, which the hook does not have: {hint}"
+            )
+        if parameter.default is not parameter.empty or parameter.kind is parameter.KEYWORD_ONLY:
+            # Whether pluggy passes the one depends on its version; the other it never does.
+            raise BrokenPluginError(
+                f"{hook} of {reference} takes {argument!r} with a default, or by its name only: "
+                f"write plain '{argument}', which is always given"
             )
