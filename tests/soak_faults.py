@@ -74,13 +74,16 @@ class Faults:
 
     def _repeat(self, fault: Callable[[], None]) -> None:
         # The points in time are random: this is what is tested.
-        while not self._ended.wait(self._chance.random() * 5):
+        longest = 1.0  # the first is to come in a short run, too
+        while not self._ended.wait(self._chance.random() * longest):
             fault()
+            longest = 5.0
 
     def _stop(self) -> None:
-        what, pid = self._chance.choice(sorted(self._victims().items(), key=lambda item: item[0]))
-        if pid is None:
+        alive = sorted((what, pid) for what, pid in self._victims().items() if pid is not None)
+        if not alive:
             return
+        what, pid = self._chance.choice(alive)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
             self.counts[f"stopped {what}"] += 1

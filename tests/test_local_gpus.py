@@ -130,8 +130,8 @@ def test_more_than_there_is_is_refused(
         ({"gpus": [0, "0"]}, "gpus: '0' is there twice"),
         ({"memory": "16"}, "memory: '16' has no unit"),
         ({"gpu_memory": -1}, "gpu_memory: -1 does not do"),
-        ({"resources": {"cpus": 2}}, "resources: cpus: that is told by itself"),
-        ({"resources": {"license": -2}}, "resources: license: -2 does not do"),
+        ({"resources": {"cpus": 2}}, "resources.cpus: that is told by itself"),
+        ({"resources": {"license": -2}}, "resources.license: -2 does not do"),
         ({"resources": {"license": "two"}}, r"resources\.license: expected integer"),
     ],
 )

@@ -25,10 +25,22 @@ def fail(error: BaseException) -> None:
     raise error
 
 
+def _goes_on_without(node: ast.Try) -> bool:
+    return any(
+        isinstance(handler.type, ast.Name) and handler.type.id == "ImportError" for handler in node.handlers
+    )
+
+
 def test_it_imports_the_standard_library_and_cloudpickle_alone() -> None:
-    """It is sent to where anyjob is not installed."""
+    """It is sent to where anyjob is not installed: what it has of anyjob, it does without there."""
     imported: set[str] = set()
-    for node in ast.walk(ast.parse(Path(runner.__file__).read_text())):
+    tree = ast.parse(Path(runner.__file__).read_text())
+    tries = [node for node in ast.walk(tree) if isinstance(node, ast.Try)]
+    dispensable = {id(each) for one in tries if _goes_on_without(one) for each in one.body}
+    assert dispensable
+    for node in ast.walk(tree):
+        if id(node) in dispensable:
+            continue
         if isinstance(node, ast.Import):
             imported.update(name.name.partition(".")[0] for name in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -101,10 +101,10 @@ def test_what_all_have_together_is_refused_where_it_is_too_much(tmp_path: Path) 
     ("resources", "message"),
     [
         (2, "resources: expected a table, got integer"),
-        ({"cpus": 0}, "resources.cpus: cpus: 0 does not do"),
-        ({"memory": "2"}, "resources.memory: memory: '2' has no unit"),
-        ({"gpus": 2}, "resources.gpus: gpus: that is told by itself, as an option of a backend"),
-        ({"licence": -1}, "resources.licence: licence: -1 does not do"),
+        ({"cpus": 0}, "resources.cpus: 0 does not do"),
+        ({"memory": "2"}, "resources.memory: '2' has no unit"),
+        ({"gpus": 2}, "resources.gpus: that is told by itself, as an option of a backend"),
+        ({"licence": -1}, "resources.licence: -1 does not do"),
     ],
 )
 def test_a_table_that_makes_no_sense_is_refused(tmp_path: Path, resources: Any, message: str) -> None:

@@ -254,12 +254,13 @@ def failure(error: BaseException, keep: Callable[[BaseException], Any] | None = 
     trace = error.__traceback__
     while trace is not None and os.path.dirname(trace.tb_frame.f_code.co_filename) == _HERE:
         trace = trace.tb_next
-    try:
-        from anyjob.standalone.shadowing import note_shadowing
-    except ImportError:  # this file was sent along to where anyjob is not
-        pass
-    else:
-        note_shadowing(error)
+    if isinstance(error, (ImportError, AttributeError)):  # else it is not worth an import of anyjob
+        try:
+            from anyjob.standalone.shadowing import note_shadowing
+        except ImportError:  # this file was sent along to where anyjob is not
+            pass
+        else:
+            note_shadowing(error)
     text = "".join(traceback.format_exception(type(error), error, trace))
     report: dict[str, Any] = {"status": "ERROR", "reason": "exception", "traceback": text}
     if getattr(error, "tells_of_other_job", False):
