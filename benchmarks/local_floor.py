@@ -22,10 +22,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from anyjob.ledger.encoding import Context, encode_resources
-from anyjob.ledger.file.schema import SCHEMA
 from anyjob.ledger.rows import BackendRow, NewJob
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
@@ -93,29 +93,16 @@ def submitted(ledger: Ledger, number: int, ids: list[str]) -> None:
         ledger.add(number, jobs, kind="python", native="python", context=context, state=JobStatus.QUEUED)
 
 
-def database(path: str) -> sqlite3.Connection:
-    """Open an empty ledger that writes to the disk as the real one does."""
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA journal_mode = WAL")
-    for setting in (
-        "synchronous = NORMAL",
-        "cache_size = -16384",
-        "wal_autocheckpoint = 4000",
-        "secure_delete = ON",
-    ):
-        db.execute(f"PRAGMA {setting}")
-    db.executescript(SCHEMA)
-    return db
-
-
-def inserted(db: sqlite3.Connection, jobs: list[tuple[object, ...]], work: list[tuple[object, ...]]) -> None:
-    """Write the rows of jobs, which are made already."""
+def inserted(ledger: Ledger, jobs: list[tuple[object, ...]], work: list[tuple[object, ...]]) -> None:
+    """Write the rows of jobs, which are made already, into an empty ledger."""
     insert = "INSERT INTO jobs (n, id, bulk, backend, state) VALUES (?, ?, ?, ?, ?)"
-    for first in range(0, CALLS, 1000):
-        db.execute("BEGIN IMMEDIATE")
+
+    def write(first: int, db: sqlite3.Connection) -> None:
         db.executemany(insert, jobs[first : first + 1000])
         db.executemany("INSERT INTO work VALUES (?, ?, ?)", work[first : first + 1000])
-        db.execute("COMMIT")
+
+    for first in range(0, CALLS, 1000):
+        ledger.file.write(partial(write, first))
 
 
 def ended(ledger: Ledger, ids: list[str]) -> None:
@@ -181,20 +168,21 @@ def one_round(root: Path) -> dict[str, float]:
     ids = [f"{each:020x}" for each in range(CALLS)]
     ledger = Ledger(root / "state")
     number = ledger.backend(BackendRow("{}", "local", "local", "anyjob", {}, "here"))
-    db = database(f"{root}/rows")
+    rows = Ledger(root / "rows")
+    rows.file.read("SELECT 1")  # it is made
     payload = pickle.dumps(((1,), {}), 5)
     jobs: list[tuple[object, ...]] = [(n, job_id, 1, 1, 1) for n, job_id in enumerate(ids, 1)]
     work: list[tuple[object, ...]] = [(n, payload, None) for n in range(1, CALLS + 1)]
     found = {
         "a call, made bare": measured(CALLS, lambda: calls(f"{root}/calls"))[0],
         "the ledger: it is submitted": measured(CALLS, lambda: submitted(ledger, number, ids))[0],
-        "SQLite alone: its rows are inserted": measured(CALLS, lambda: inserted(db, jobs, work))[0],
+        "SQLite alone: its rows are inserted": measured(CALLS, lambda: inserted(rows, jobs, work))[0],
         "the ledger: it has ended": measured(CALLS, lambda: ended(ledger, ids))[0],
         "a directory with two files": measured(CALLS // 10, lambda: files(f"{root}/files"))[0],
         "one that is renamed": measured(CALLS // 10, lambda: renames(f"{root}/files"))[0],
     }
     ledger.close()
-    db.close()
+    rows.close()
     bare, by_clock = measured(PROGRAMS, lambda: programs("", setsid=False))
     apart, apart_by_clock = measured(PROGRAMS, lambda: programs(""))
     full, full_by_clock = measured(PROGRAMS, lambda: programs(f"{root}/programs"))

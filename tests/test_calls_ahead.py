@@ -355,6 +355,20 @@ def test_what_a_call_has_started_has_not_the_streams_of_the_next(
     assert (spool / "a").exists()
 
 
+@pytest.mark.parametrize("fn", [calls.close_descriptor, calls.remove_own_directory])
+def test_a_call_that_spoils_its_streams_is_done_and_so_is_the_next(
+    driver: Driver, tmp_path: Path, fn: Any
+) -> None:
+    warm_up(driver, tmp_path)
+    jobs = [f"{what}{number}" for number in range(10) for what in "ab"]
+    for job in jobs:
+        submit(driver, job, fn if job.startswith("a") else calls.own_directory)
+    driver.end_of(*jobs)
+    assert {job: driver.ended[job]["code"] for job in jobs} == dict.fromkeys(jobs, 0)
+    found = {job: driver.value(job)[0] for job in jobs if job.startswith("b")}
+    assert all(name == job for job, name in found.items())
+
+
 def is_read(fifo: Path) -> bool:
     try:
         os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))

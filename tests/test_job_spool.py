@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import shutil
@@ -189,6 +190,20 @@ def test_what_another_job_writes_where_a_file_was_is_not_read(
 
     monkeypatch.setattr(os, "pread", taken_along)
     assert private_files.read_range(path, 0) == b""
+
+
+def test_a_directory_is_removed_where_there_is_no_room_for_another_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = directory(tmp_path)
+    (path / "stdout").touch()
+
+    def is_full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "rename", is_full)
+    job_spool.remove(tmp_path, ID)
+    assert not path.exists()
 
 
 def test_a_directory_is_no_jobs_any_more_once_its_removal_begins(

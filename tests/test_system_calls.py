@@ -115,7 +115,6 @@ def test_a_job_makes_no_more_system_calls_than_it_did(tmp_path: Path, kind: str)
     assert not over, {program: dict(calls) for program, calls in counts.items()}
     ours = [counts[program] for program in ("keeper", "worker") if program in counts]
     made, taken = (sum(each[call] for each in ours) for call in ("mkdir", "rename"))
-    assert (
-        made + taken == MANY
-    )  # they were counted at all; a worker makes them for calls that it is given ahead
+    # They were counted at all; a worker makes them for calls that it is given ahead.
+    assert made + taken == MANY
     assert (made < MANY / 2) == (kind == "reuse")

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import os
 import random
+import shutil
 import signal
 import sys
 import threading
@@ -60,6 +61,14 @@ def own_directory() -> tuple[str, list[str]]:
     assert os.path.samestat(os.stat(f"{path}/stdout"), os.fstat(1))
     assert os.path.samestat(os.stat(f"{path}/stderr"), os.fstat(2))
     return os.path.basename(path), sorted(os.listdir(path))
+
+
+def close_descriptor() -> None:
+    os.close(1)
+
+
+def remove_own_directory() -> None:
+    shutil.rmtree(os.environ["ANYJOB_SPOOL"])
 
 
 def unmask_and_speak() -> None:

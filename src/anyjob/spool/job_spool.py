@@ -202,9 +202,10 @@ def remove(spool: t.Path, job_id: str) -> None:
         return
     going = _GOING + path.name
     try:
-        with suppress(OSError):  # a worker may have it already, for the call that it makes now
+        with suppress(OSError):  # a worker has it by now, for the call that it makes; or no name has room
             os.rename(path.name, going, src_dir_fd=group, dst_dir_fd=group)
-        shutil.rmtree(going, ignore_errors=True, dir_fd=group)
+        for name in (going, path.name):
+            shutil.rmtree(name, ignore_errors=True, dir_fd=group)
     finally:
         os.close(group)
 

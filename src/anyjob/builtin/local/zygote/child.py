@@ -128,6 +128,9 @@ def open_streams(spool: str) -> None:
     umask = os.umask(0o077)  # that of who submitted is for what the call makes
     for number, name in STREAMS:
         fd = os.open(spool + name, APPEND, 0o600)
+        if fd == number:  # a call before has closed it
+            os.set_inheritable(fd, True)
+            continue
         os.dup2(fd, number)
         os.close(fd)
     os.umask(umask)

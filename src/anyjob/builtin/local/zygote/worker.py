@@ -141,11 +141,14 @@ class Worker:
 
     def _is_bare(self, directory: str) -> bool:
         """Tell whether nothing is in the directory of a call but its streams, and these are empty."""
-        for fd, inode in zip(STREAMS, self._streams, strict=True):
-            found = os.fstat(fd)
-            if found.st_size or found.st_nlink != 1 or (found.st_dev, found.st_ino) != inode:
-                return False
-        return len(os.listdir(directory)) == len(STREAMS)
+        try:
+            for fd, inode in zip(STREAMS, self._streams, strict=True):
+                found = os.fstat(fd)
+                if found.st_size or found.st_nlink != 1 or (found.st_dev, found.st_ino) != inode:
+                    return False
+            return len(os.listdir(directory)) == len(STREAMS)
+        except OSError:  # the call has closed one of them, or has removed its directory
+            return False
 
     def _make_directory(self, path: str) -> None:
         """Make the directory of a call that it has not begun; wait for room where there is none.
